@@ -1,0 +1,72 @@
+/* What Swift can't reach of the kernel's interface: macros, ioctls with variadic prototypes, structs behind
+ * feature-test macros. Every function answers as the system call does: -1 and errno. */
+#ifndef DROVER_CLINUX_H
+#define DROVER_CLINUX_H
+
+#include <spawn.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* ioctl FICLONE: `destination` becomes a reflink of the whole of `source`. */
+int clinux_clone_file(int destination, int source);
+
+/* 1 when files in this folder can be reflinked, 0 when not; tried with two files that have no name. */
+int clinux_folder_reflinks(const char *folder);
+
+/* copy_file_range with offsets that are passed and advanced. */
+ssize_t clinux_copy_range(int source, int64_t *source_offset, int destination, int64_t *offset, size_t length);
+
+/* fallocate with FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE. */
+int clinux_punch_hole(int descriptor, int64_t offset, int64_t length);
+
+/* lseek with SEEK_DATA, SEEK_HOLE. */
+int64_t clinux_seek_data(int descriptor, int64_t offset);
+int64_t clinux_seek_hole(int descriptor, int64_t offset);
+
+struct clinux_status {
+  uint64_t size;
+  uint64_t allocated_bytes;
+  int64_t modified_nanoseconds;
+  int64_t changed_nanoseconds;
+  uint64_t inode;
+  uint64_t device;
+  uint32_t mode;
+  uint32_t owner;
+  uint32_t group;
+  uint32_t links;
+};
+
+/* stat of `path` below descriptor `folder` (AT_FDCWD: -100); an empty path means the descriptor itself. */
+int clinux_read_status(int folder, const char *path, int follow_links, struct clinux_status *status);
+
+/* prctl PR_SET_PDEATHSIG. */
+int clinux_signal_on_parent_death(int signal);
+
+/* prctl PR_SET_NAME: names the calling thread; 15 bytes are kept. */
+int clinux_name_thread(const char *name);
+
+/* SO_PEERCRED. */
+int clinux_peer_credentials(int socket, int32_t *pid, uint32_t *uid, uint32_t *gid);
+
+/* open with mode; O_CLOEXEC is always set. */
+int clinux_open(const char *path, int flags, uint32_t mode);
+
+/* flock LOCK_EX, with LOCK_NB where `wait` is 0. */
+int clinux_lock_exclusive(int descriptor, int wait);
+
+/* pidfd_open; -1 with ENOSYS on a kernel without it. */
+int clinux_pidfd_open(int32_t pid);
+
+/* pipe2 with O_CLOEXEC. */
+int clinux_pipe(int ends[2]);
+
+/* renameat2 with RENAME_NOREPLACE. */
+int clinux_renameat_noreplace(const char *from, const char *to);
+
+/* statvfs: bytes that an unprivileged writer may still use. */
+int clinux_free_bytes(const char *path, uint64_t *bytes);
+
+/* posix_spawn_file_actions_addclosefrom_np. */
+int clinux_spawn_close_from(posix_spawn_file_actions_t *actions, int from);
+
+#endif
