@@ -1,0 +1,9 @@
+extension Job.Kind {
+  /// Whether the job changes its owner. Two such jobs never run for one resource at a time, and its deletion waits.
+  public var writesOwner: Bool {
+    switch self {
+    case .download, .upload, .clone, .restore, .backup, .import, .deleteBackup: true
+    case .save, .inspect, .probe: false
+    }
+  }
+}

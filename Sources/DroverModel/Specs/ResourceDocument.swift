@@ -1,0 +1,78 @@
+/// One document of a manifest, checked: what it asks for and what is odd about it.
+public struct ResourceDocument: Sendable {
+  public var kind: ResourceKind
+  /// Envelope, metadata and spec as they are to be kept; `status` is empty.
+  public var resource: Resource
+  public var spec: ResourceSpec
+  /// For people, one sentence each.
+  public var warnings: [String]
+
+  public var key: ResourceKey { ResourceKey(kind, resource.metadata.name) }
+
+  public static let apiVersion = "longhorn.io/v1beta2"
+
+  /// Checks a document as it was parsed.
+  ///
+  /// `randomSuffix` gives eight hexadecimal digits; it is asked where the document has `generateName`, or no name at
+  /// all. `status` and metadata that is not Drover's are dropped. Throws `invalid`, `unknown-kind` or `not-supported`.
+  public init(
+    _ document: JSONValue, validation: Validation = .strict, randomSuffix: () -> String
+  ) throws(Fault) {
+    guard let members = document.object else {
+      throw Fault(.invalid, "a manifest must be an object, not \(document.typeName)")
+    }
+    var reader = FieldReader(members, path: "manifest")
+    kind = try Self.kind(&reader)
+    _ = reader.value("status")
+    let metadataMembers = try reader.object("metadata") ?? [:]
+    let specMembers = try reader.object("spec") ?? [:]
+    try reader.finish(validation)
+
+    var metadata = FieldReader(metadataMembers, path: "metadata")
+    let name = try metadata.string("name").flatMap { $0.isEmpty ? nil : $0 }
+    let prefix = try metadata.string("generateName")
+    let newName = name ?? (prefix ?? kind.rawValue + "-") + randomSuffix()
+    try ResourceName.check(newName, kind)
+
+    let checked = try ResourceSpec.read(kind, specMembers, name: name, validation: validation)
+    spec = checked.spec
+    warnings = reader.warnings + checked.warnings
+    resource = Resource(
+      apiVersion: Self.apiVersion, kind: kind.manifestName,
+      metadata: .init(
+        name: newName, namespace: try metadata.text("namespace"), labels: try metadata.labels("labels")),
+      spec: checked.fields)
+  }
+
+  /// Name of the object that a document is about, before anything else of it is checked: for messages, and to find
+  /// the path that it belongs to. `name` is nil where the daemon is to make one.
+  public static func address(of document: JSONValue) throws(Fault) -> (kind: ResourceKind, name: String?) {
+    guard let members = document.object else {
+      throw Fault(.invalid, "a manifest must be an object, not \(document.typeName)")
+    }
+    var reader = FieldReader(members, path: "manifest")
+    let kind = try kind(&reader)
+    guard let name = document["metadata"]?["name"]?.string, !name.isEmpty else { return (kind, nil) }
+    return (kind, name)
+  }
+
+  private static func kind(_ reader: inout FieldReader) throws(Fault) -> ResourceKind {
+    guard let name = try reader.string("kind") else {
+      throw Fault(.invalid, "kind is missing", hint: "a manifest has apiVersion, kind, metadata and spec")
+    }
+    let kind = try ResourceKind(named: name)
+    guard kind != .job else {
+      throw Fault(.invalid, "a Job can't be applied", hint: "jobs come from other objects; see drover job --help")
+    }
+    guard name == kind.manifestName else {
+      throw Fault(.invalid, "kind \"\(name)\" is written \(kind.manifestName) in a manifest")
+    }
+    let version = try reader.string("apiVersion")
+    guard version == apiVersion else {
+      let problem =
+        version.map { "apiVersion \"\(ResourceName.printable($0))\" is not known" } ?? "apiVersion is missing"
+      throw Fault(.invalid, problem, hint: "write apiVersion: \(apiVersion)")
+    }
+    return kind
+  }
+}

@@ -1,0 +1,77 @@
+extension BackupBackingImage {
+  /// `status` of a BackupBackingImage. Sizes in bytes, times RFC 3339 in UTC.
+  public struct Status: Sendable, Hashable {
+    public var state: State
+    /// 0-100; 100 only when `Completed`.
+    public var progress: Int
+    /// Empty where there is none.
+    public var error: String
+    /// `TARGET?backingImage=NAME`: what a restore names.
+    public var url: String?
+    public var backingImage: String
+    public var checksum: String?
+    public var size: Int64?
+    public var labels: [String: String]
+    public var compressionMethod: String?
+    public var secret: String?
+    public var secretNamespace: String?
+    public var backupCreatedAt: String?
+    public var lastSyncedAt: String?
+    /// Nothing verifies backups in this version, so it stays nil.
+    public var lastVerified: String?
+    /// Written to the store by the job, after compression.
+    public var newlyUploadedDataSize: Int64?
+    /// Id of the job that works for it, or did so last.
+    public var job: String?
+
+    public init(
+      state: State = .pending, progress: Int = 0, error: String = "", url: String? = nil, backingImage: String,
+      checksum: String? = nil, size: Int64? = nil, labels: [String: String] = [:], compressionMethod: String? = nil,
+      secret: String? = nil, secretNamespace: String? = nil, backupCreatedAt: String? = nil,
+      lastSyncedAt: String? = nil, lastVerified: String? = nil, newlyUploadedDataSize: Int64? = nil,
+      job: String? = nil
+    ) {
+      self.state = state
+      self.progress = progress
+      self.error = error
+      self.url = url
+      self.backingImage = backingImage
+      self.checksum = checksum
+      self.size = size
+      self.labels = labels
+      self.compressionMethod = compressionMethod
+      self.secret = secret
+      self.secretNamespace = secretNamespace
+      self.backupCreatedAt = backupCreatedAt
+      self.lastSyncedAt = lastSyncedAt
+      self.lastVerified = lastVerified
+      self.newlyUploadedDataSize = newlyUploadedDataSize
+      self.job = job
+    }
+
+    /// What is missing takes its first value; a `state` that is not known is `Unknown`.
+    public init(_ fields: [String: JSONValue]) {
+      self.init(
+        state: fields["state"]?.string.map { State(rawValue: $0) ?? .unknown } ?? .pending,
+        progress: fields["progress"]?.int.map(Int.init) ?? 0, error: fields["error"]?.string ?? "",
+        url: fields["url"]?.string, backingImage: fields["backingImage"]?.string ?? "",
+        checksum: fields["checksum"]?.string, size: fields["size"]?.int,
+        labels: (fields["labels"]?.object ?? [:]).compactMapValues(\.string),
+        compressionMethod: fields["compressionMethod"]?.string, secret: fields["secret"]?.string,
+        secretNamespace: fields["secretNamespace"]?.string, backupCreatedAt: fields["backupCreatedAt"]?.string,
+        lastSyncedAt: fields["lastSyncedAt"]?.string, lastVerified: fields["lastVerified"]?.string,
+        newlyUploadedDataSize: fields["newlyUploadedDataSize"]?.int, job: fields["job"]?.string)
+    }
+
+    public var fields: [String: JSONValue] {
+      present([
+        "state": .string(state.rawValue), "progress": .int(Int64(progress)), "error": .string(error),
+        "url": .of(url), "backingImage": .string(backingImage), "checksum": .of(checksum), "size": .of(size),
+        "labels": .object(labels.mapValues { .string($0) }), "compressionMethod": .of(compressionMethod),
+        "secret": .of(secret), "secretNamespace": .of(secretNamespace), "backupCreatedAt": .of(backupCreatedAt),
+        "lastSyncedAt": .of(lastSyncedAt), "lastVerified": .of(lastVerified),
+        "newlyUploadedDataSize": .of(newlyUploadedDataSize), "job": .of(job),
+      ])
+    }
+  }
+}

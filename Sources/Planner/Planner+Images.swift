@@ -1,0 +1,136 @@
+public import DroverModel
+
+extension Planner {
+  /// How the image `name` comes into being.
+  ///
+  /// Throws `not-found` for a missing source image or target, `conflict` for a source that failed, and
+  /// `checksum-mismatch` where it is known beforehand that the result can't have the wanted checksum.
+  public func plan(image name: String, uuid: String, spec: BackingImage.Spec) throws(Fault) -> Plan {
+    switch spec.source {
+    case .download(let parameters):
+      return .job(
+        fresh(name, uuid, spec, .download, source: Pipeline.Stage("download", .source, parameters.asJSON)))
+    case .upload:
+      return .awaitingContent(reason: "waiting for the content: PUT /v1/backingimages/\(name)/content")
+    case .clone(let image):
+      return try clone(of: image, name, uuid, spec)
+    case .restore(let backup, let concurrency, let targetName):
+      return try restore(backup, concurrency, targetName, name, uuid, spec)
+    case .stage(let stage, let parameters):
+      return .job(fresh(name, uuid, spec, .import, source: Pipeline.Stage(stage, .source, parameters.asJSON)))
+    }
+  }
+
+  /// The job that takes the content of an image with `sourceType: upload`. Descriptor 3 of the worker is the stream;
+  /// `size` in bytes, where the client said it.
+  public func upload(image name: String, uuid: String, spec: BackingImage.Spec, size: Int64?) throws(Fault)
+    -> PlannedJob
+  {
+    guard spec.source == .upload else {
+      throw Fault(
+        .conflict, "backingimage/\(name) takes no content: its sourceType is \(spec.source.type)",
+        hint: "apply an image with sourceType: upload")
+    }
+    if let size, size <= 0 || size % 512 != 0 {
+      throw Fault(
+        .badSize, "the content for backingimage/\(name) has \(size) bytes, which is not a positive multiple of 512",
+        hint: "a disk image is whole sectors; is the file complete?")
+    }
+    return fresh(
+      name, uuid, spec, .upload,
+      source: Pipeline.Stage("upload", .source, ["descriptor": 3, "size": .of(size)]))
+  }
+
+  /// The job that streams an image's bytes to descriptor 3 of the worker.
+  public func save(image name: String) throws(Fault) -> PlannedJob {
+    let (path, facts) = try ready(name, for: "saving it")
+    return PlannedJob(
+      kind: .save, owner: ResourceKey(.backingImage, name), reads: [ResourceKey(.backingImage, name)],
+      pipeline: Pipeline(
+        from: [imageFile(path)], to: [Pipeline.Stage("save", .sink, ["descriptor": 3])],
+        expectedChecksum: facts.checksum))
+  }
+
+  private func clone(
+    of source: String, _ name: String, _ uuid: String, _ spec: BackingImage.Spec
+  ) throws(Fault) -> Plan {
+    let key = ResourceKey(.backingImage, source)
+    guard source != name else { throw Fault(.invalid, "backingimage/\(name) can't be a clone of itself") }
+    guard let facts = facts.images[source] else {
+      throw Fault(
+        .notFound, "backingimage/\(name) is a clone of \(key), which does not exist",
+        hint: "drover get backingimage lists the images")
+    }
+    guard facts.state == .ready, let path = facts.path else {
+      guard facts.state != .failed else {
+        throw Fault(.conflict, "backingimage/\(name) is a clone of \(key), which failed: \(facts.message)")
+      }
+      return .waiting(for: key, reason: "waiting for \(key), which is \(facts.state.rawValue)")
+    }
+    if spec.filters.isEmpty, let wanted = spec.checksum, let has = facts.checksum, wanted != has {
+      throw Fault(
+        .checksumMismatch,
+        "backingimage/\(name) must have the checksum \(wanted.prefix(16))…, but \(key) has \(has.prefix(16))…",
+        hint: "correct spec.checksum, or leave it out: a clone takes its source's")
+    }
+    var job = fresh(name, uuid, spec, .clone, source: imageFile(path))
+    job.reads = [key]
+    if spec.filters.isEmpty {
+      // What the source was when it became ready: a file that was changed since must not pass for it.
+      job.pipeline.expectedChecksum = spec.checksum ?? facts.checksum
+      job.inherited = ["encrypted": .bool(facts.encrypted)]
+      if let secret = facts.secret { job.inherited["secret"] = .string(secret) }
+      if let namespace = facts.secretNamespace { job.inherited["secretNamespace"] = .string(namespace) }
+    }
+    return .job(job)
+  }
+
+  private func restore(
+    _ backup: ImageBackupURL, _ concurrency: Int?, _ targetName: String?, _ name: String, _ uuid: String,
+    _ spec: BackingImage.Spec
+  ) throws(Fault) -> Plan {
+    if let targetName, facts.targets[targetName] == nil {
+      throw Fault(
+        .notFound, "backingimage/\(name) restores from backuptarget/\(targetName), which does not exist",
+        hint: "drover get backuptarget lists the targets")
+    }
+    let target = targetName ?? facts.targets.filter { $0.value == backup.target }.keys.min()
+    let ours = facts.backups.filter {
+      $0.value.image == backup.image && facts.targets[$0.value.targetName] == backup.target
+    }
+    let unfinished = ours.filter { $0.value.state == .pending || $0.value.state == .inProgress }.keys.min()
+    if let unfinished, !ours.values.contains(where: { $0.state == .completed }) {
+      let key = ResourceKey(.backupBackingImage, unfinished)
+      return .waiting(for: key, reason: "waiting for \(key), which is not complete yet")
+    }
+    var job = fresh(
+      name, uuid, spec, .restore,
+      source: Pipeline.Stage("restore", .source, ["url": .string(backup.text)]))
+    job.pipeline.concurrency = concurrency
+    job.target = target
+    if let completed = ours.filter({ $0.value.state == .completed }).keys.min() {
+      job.reads = [ResourceKey(.backupBackingImage, completed)]
+    }
+    return .job(job)
+  }
+
+  /// A job that makes a new image file from `source` and the spec's filters.
+  private func fresh(
+    _ name: String, _ uuid: String, _ spec: BackingImage.Spec, _ kind: Job.Kind, source: Pipeline.Stage
+  ) -> PlannedJob {
+    var params: [String: JSONValue] = [
+      "folder": .string("\(facts.stateFolder)/images/\(name)-\(uuid)"), "name": .string(name),
+      "uuid": .string(uuid),
+    ]
+    if let checksum = spec.checksum { params["expectedChecksum"] = .string(checksum) }
+    return PlannedJob(
+      kind: kind, owner: ResourceKey(.backingImage, name),
+      pipeline: Pipeline(
+        from: [source] + spec.filters.map { Pipeline.Stage($0.stage, .filter, $0.params) },
+        to: [Pipeline.Stage("clone", .sink, params)], expectedChecksum: spec.checksum))
+  }
+}
+
+extension [String: String] {
+  fileprivate var asJSON: [String: JSONValue] { mapValues { .string($0) } }
+}
