@@ -1,0 +1,126 @@
+public import DroverModel
+
+/// What the daemon (or the CLI, for a restore without a daemon) says to a worker. The first message is `order` or
+/// `inspect`; secret frames come before it, in the order of `JobOrder.secretNames`.
+public enum WorkerCommand: Sendable, Codable {
+  case order(JobOrder)
+  /// Load these files, tell what they are, and end.
+  case inspect(paths: [String])
+  /// The space that `planned` asked for is reserved: go on.
+  case admitted
+  case denied(Fault)
+  /// Give up within a second. What lies on disk stays; a `discard` order removes it.
+  case cancel
+  /// Checkpoint, then end with `stopped`.
+  case pause
+}
+
+/// What a worker answers. It ends after `finished`, `failed`, `stopped` or `inspected`.
+public enum WorkerReport: Sendable, Codable {
+  /// The first frame.
+  case hello(version: String, pid: Int32)
+  /// Nothing has been touched yet. The worker waits for `admitted` or `denied`; in `plan` mode it ends.
+  case planned(JobPlan)
+  /// A few times a second at most.
+  case progress(Job.Progress)
+  /// The sink has flushed everything below it. The daemon writes the row.
+  case checkpoint(Checkpoint)
+  /// A record of a stage: `kind` names it. Those of kind `result` are merged into the job's result.
+  case record(stage: String, kind: String, value: JSONValue)
+  case log(level: LogLevel, message: String)
+  /// Everything is in place and durable.
+  case finished(JobResult)
+  case failed(Fault)
+  /// After `cancel` or `pause`.
+  case stopped
+  case inspected([PluginReport])
+}
+
+public struct JobOrder: Sendable, Codable {
+  public var mode: Mode
+  public var job: String
+  public var attempt: Int
+  public var pipeline: Pipeline
+  /// `STATE/jobs/ID`, absolute. The worker locks the file `lock` in it before it opens anything.
+  public var jobFolder: String
+  /// Folders with plugins, searched in this order.
+  public var pluginFolders: [String]
+  /// Blocks at once, where the pipeline does not say.
+  public var concurrency: Int
+  public var stallSeconds: Int
+  public var hangSeconds: Int
+  public var checkpoint: Checkpoint?
+  /// Name of each secret frame that went before, and the index of the stage (in `from + to`) it is for.
+  public var secretNames: [SecretName]
+
+  public init(
+    mode: Mode, job: String, attempt: Int, pipeline: Pipeline, jobFolder: String, pluginFolders: [String],
+    concurrency: Int, stallSeconds: Int, hangSeconds: Int, checkpoint: Checkpoint? = nil, secretNames: [SecretName] = []
+  ) {
+    self.mode = mode
+    self.job = job
+    self.attempt = attempt
+    self.pipeline = pipeline
+    self.jobFolder = jobFolder
+    self.pluginFolders = pluginFolders
+    self.concurrency = concurrency
+    self.stallSeconds = stallSeconds
+    self.hangSeconds = hangSeconds
+    self.checkpoint = checkpoint
+    self.secretNames = secretNames
+  }
+
+  public enum Mode: String, Sendable, Codable {
+    /// Plan, wait for admission, copy, commit.
+    case run
+    /// Plan and end: `--dry-run`.
+    case plan
+    /// Remove what the attempts of this job left behind.
+    case discard
+  }
+
+  public struct SecretName: Sendable, Codable {
+    public var stage: Int
+    public var name: String
+    public init(stage: Int, name: String) {
+      self.stage = stage
+      self.name = name
+    }
+  }
+}
+
+/// Where a later attempt may go on. Any difference in digest or identity starts over.
+public struct Checkpoint: Sendable, Hashable, Codable {
+  /// SHA-256 or SHA-512 of the pipeline's canonical JSON, hexadecimal.
+  public var pipelineDigest: String
+  /// `identity` of each device that has one, `from` first.
+  public var identities: [String]
+  /// Everything below is in the sink and flushed.
+  public var offset: Int64
+  /// Of the sink and of each filter over it, base64, in the order of `to`.
+  public var tokens: [String]
+
+  public init(pipelineDigest: String, identities: [String], offset: Int64, tokens: [String]) {
+    self.pipelineDigest = pipelineDigest
+    self.identities = identities
+    self.offset = offset
+    self.tokens = tokens
+  }
+}
+
+public struct JobResult: Sendable, Codable {
+  public var size: Int64?
+  /// SHA-512 of the image file, computed or inherited.
+  public var checksum: String?
+  /// Bytes that went through, holes not counted.
+  public var bytesCopied: Int64
+  /// All records of kind `result`, merged.
+  public var values: [String: JSONValue]
+
+  public init(size: Int64? = nil, checksum: String? = nil, bytesCopied: Int64 = 0, values: [String: JSONValue] = [:]) {
+    self.size = size
+    self.checksum = checksum
+    self.bytesCopied = bytesCopied
+    self.values = values
+  }
+}
