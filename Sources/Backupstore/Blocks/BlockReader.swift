@@ -1,0 +1,86 @@
+import Compression
+
+/// Reads blocks of images: whatever method they were stored with, and never one whose content is not what its name says.
+final class BlockReader: Sendable {
+  private let store: any ObjectStore
+  private let image: String
+  private let buffers = BlockBuffers()
+
+  /// `image` is for errors.
+  init(_ store: any ObjectStore, image: String) {
+    self.store = store
+    self.image = image
+  }
+
+  /// Unpacks the block into `output`, which is as long as the block must be. Throws `missing-block` or `bad-block` with
+  /// the block's name and `offset`, its place in the image.
+  func read(_ entry: BlockEntry, into output: UnsafeMutableRawBufferPointer) throws(StoreError) {
+    try buffers.with { (buffer) throws(StoreError) in try read(entry, into: output, buffer) }
+  }
+
+  /// Reads `output.count` bytes from `start` on within the block of `length` bytes.
+  func read(
+    _ entry: BlockEntry, length: Int, from start: Int, into output: UnsafeMutableRawBufferPointer
+  ) throws(StoreError) {
+    if start == 0 && output.count == length { return try read(entry, into: output) }
+    try buffers.with { (buffer) throws(StoreError) in
+      try read(entry, into: UnsafeMutableRawBufferPointer(rebasing: buffer.plain[..<length]), buffer)
+      output.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer.plain[start..<(start + output.count)]))
+    }
+  }
+
+  private func read(
+    _ entry: BlockEntry, into output: UnsafeMutableRawBufferPointer, _ buffer: BlockBuffer
+  ) throws(StoreError) {
+    let path = StoreLayout.imageBlock(entry.name)
+    // Once more when it is bad: what was damaged on the way, or replaced in between, comes right.
+    for attempt in 1...2 {
+      let length: Int?
+      do throws(StoreError) {
+        length = try store.read(path, into: buffer.stored, deadline: .usual)
+      } catch  where error.code == .badBlock {
+        throw bad(entry, error.message)
+      }
+      guard let length else { throw missing(entry) }
+      let stored = UnsafeRawBufferPointer(rebasing: buffer.stored[..<length])
+      guard let reason = unpack(stored, entry, into: output, buffer.codec) else { return }
+      if attempt == 2 { throw bad(entry, reason) }
+    }
+  }
+
+  /// Nil: `output` holds the block. Else why it does not.
+  private func unpack(
+    _ stored: UnsafeRawBufferPointer, _ entry: BlockEntry, into output: UnsafeMutableRawBufferPointer,
+    _ codec: BlockCodec
+  ) -> String? {
+    var reason: String?
+    // The pool is shared by images of all methods, so the bytes decide. A raw block may begin like a packed one.
+    let sniffed = CompressionMethod.sniff(stored)
+    for method in sniffed == .none ? [.none] : [sniffed, .none] {
+      do throws(CompressionError) {
+        let length = try codec.unpack(stored, method, into: output)
+        if length == output.count && BlockName(of: UnsafeRawBufferPointer(output)) == entry.name { return nil }
+        reason =
+          reason
+          ?? (length == output.count
+            ? "its content has another SHA-512" : "it has \(length) bytes instead of \(output.count)")
+      } catch {
+        reason = reason ?? "\(error)"
+      }
+    }
+    return reason
+  }
+
+  private func missing(_ entry: BlockEntry) -> StoreError {
+    StoreError(
+      .missingBlock,
+      "block \(entry.name) at offset \(entry.offset) of image \(image) is missing in \(store.url)",
+      hint: "back up the image again from a host that still has it, and the missing blocks are uploaded")
+  }
+
+  private func bad(_ entry: BlockEntry, _ reason: String) -> StoreError {
+    StoreError(
+      .badBlock, "block \(entry.name) at offset \(entry.offset) of image \(image) in \(store.url) is bad: \(reason)",
+      hint: "remove \(StoreLayout.imageBlock(entry.name)) there, then back up the image again from a good copy")
+  }
+}

@@ -1,0 +1,54 @@
+import Compression
+import LinuxSystem
+
+/// Brings blocks into a store, each content once, from many threads at once.
+final class BlockUploader: Sendable {
+  private let store: any ObjectStore
+  private let method: CompressionMethod
+  private let buffers = BlockBuffers()
+  private let state: Monitor<State>
+
+  private struct State {
+    /// Seen in a listing, or written, under the current lock.
+    var present: Set<BlockName>
+    var inFlight: Set<BlockName> = []
+    var uploadedBytes: UInt64
+  }
+
+  /// `present`: what the store was seen to have. `uploadedBytes`: what earlier attempts wrote.
+  init(_ store: any ObjectStore, _ method: CompressionMethod, present: Set<BlockName>, uploadedBytes: UInt64) {
+    self.store = store
+    self.method = method
+    state = Monitor(State(present: present, uploadedBytes: uploadedBytes))
+  }
+
+  /// Bytes of the objects that were written, packed.
+  var uploadedBytes: UInt64 { state.withLock { $0.uploadedBytes } }
+
+  func isPresent(_ name: BlockName) -> Bool { state.withLock { $0.present.contains(name) } }
+
+  /// Returns when the block is in the store. One that another thread is writing is waited for; if that thread fails,
+  /// this one writes it.
+  func upload(_ block: UnsafeRawBufferPointer, as name: BlockName) throws(StoreError) {
+    let isMine: Bool = state.wait { state in
+      if state.present.contains(name) { return false }
+      return state.inFlight.insert(name).inserted ? true : nil
+    }!
+    guard isMine else { return }
+    do throws(StoreError) {
+      let count = try buffers.with { (buffer) throws(StoreError) in
+        let packed = buffer.codec.pack(block, method)
+        try store.write(StoreLayout.imageBlock(name), packed, deadline: .usual)
+        return packed.count
+      }
+      state.change { state in
+        state.inFlight.remove(name)
+        state.present.insert(name)
+        state.uploadedBytes += UInt64(count)
+      }
+    } catch {
+      state.change { _ = $0.inFlight.remove(name) }
+      throw error
+    }
+  }
+}

@@ -1,0 +1,229 @@
+import LinuxSystem
+import Synchronization
+
+/// A folder as a store.
+///
+/// Objects are files; `write` makes a temporary `NAME.tmp.<nanoseconds>` beside its target, syncs it and renames it.
+/// Longhorn's own writers remove folders that became empty, so a folder may vanish between two calls; that is made up
+/// for. The root is remembered by device and inode: when it is gone, or another folder lies in its place (a file system
+/// was unmounted), nothing is taken for absent any more, and every answer is `target-unreachable`.
+public final class FileStore: ObjectStore {
+  public let url: String
+  let root: String
+  private let identity: Identity
+  private let unsynced = Mutex<Set<String>>([])
+
+  private struct Identity: Equatable {
+    var device: UInt64
+    var inode: UInt64
+  }
+
+  /// Longhorn's writers make folders that only their owner can read.
+  static let folderPermissions: UInt32 = 0o700
+  static let filePermissions: UInt32 = 0o644
+
+  /// Reaches the folder and lists it once. With `create` an absent one is made.
+  public init(_ url: StoreURL, create: Bool = false) throws(StoreError) {
+    self.url = url.description
+    root = url.path
+    do throws(SystemError) {
+      var status = try FileStatus.of(url.path)
+      if status == nil && create {
+        try Folder.create(url.path, permissions: Self.folderPermissions)
+        status = try FileStatus.of(url.path)
+      }
+      guard let status else { throw SystemError("open", path: url.path, errno: 2) }
+      guard status.isFolder else { throw SystemError("open", path: url.path, errno: 20) }
+      _ = try Folder.list(url.path)
+      identity = Identity(device: status.device, inode: status.inode)
+    } catch {
+      throw .unreachable(url.description, error)
+    }
+  }
+
+  public func status(of path: String, deadline: Deadline) throws(StoreError) -> ObjectStatus? {
+    try check(deadline, path)
+    do throws(SystemError) {
+      if let status = try FileStatus.of(absolute(path)), status.isRegular {
+        return ObjectStatus(size: status.size, modified: status.modifiedNanoseconds)
+      }
+    } catch {
+      throw failure(error, writing: false)
+    }
+    try confirmRoot()
+    return nil
+  }
+
+  public func names(in folder: String, deadline: Deadline) throws(StoreError) -> [String] {
+    try check(deadline, folder)
+    do throws(SystemError) {
+      if let names = try Folder.listIfPresent(absolute(folder)) { return names }
+    } catch {
+      throw failure(error, writing: false)
+    }
+    try confirmRoot()
+    return []
+  }
+
+  public func visit(
+    _ folder: String, depth: Int, deadline: Deadline, enter: (String) -> Bool,
+    visit: (String) throws(StoreError) -> Void
+  ) throws(StoreError) {
+    try descend(folder, prefix: "", depth: depth, deadline: deadline, enter: enter, visit: visit)
+  }
+
+  private func descend(
+    _ folder: String, prefix: String, depth: Int, deadline: Deadline, enter: (String) -> Bool,
+    visit: (String) throws(StoreError) -> Void
+  ) throws(StoreError) {
+    for name in try names(in: folder, deadline: deadline) {
+      if depth <= 1 {
+        try visit(prefix + name)
+      } else if enter(name) {
+        try descend(
+          "\(folder)/\(name)", prefix: "\(prefix)\(name)/", depth: depth - 1, deadline: deadline, enter: enter,
+          visit: visit)
+      }
+    }
+  }
+
+  public func read(
+    _ path: String, into buffer: UnsafeMutableRawBufferPointer, deadline: Deadline
+  ) throws(StoreError) -> Int? {
+    // What is no plain file is not opened: opening a FIFO would wait for its writer.
+    guard let status = try status(of: path, deadline: deadline) else { return nil }
+    guard status.size <= UInt64(buffer.count) else { throw tooLong(path, limit: buffer.count) }
+    do throws(SystemError) {
+      // It may have been replaced by a shorter or a longer one since; what was opened stays as it is.
+      return try OpenFile.open(absolute(path), .read).read(into: buffer, at: 0)
+    } catch {
+      guard error.isAbsent else { throw failure(error, writing: false) }
+    }
+    try confirmRoot()
+    return nil
+  }
+
+  public func write(_ path: String, _ bytes: UnsafeRawBufferPointer, deadline: Deadline) throws(StoreError) {
+    try check(deadline, path)
+    var attempt = 0
+    while true {
+      attempt += 1
+      do throws(SystemError) {
+        return try replace(path, bytes)
+      } catch {
+        // A folder that is not there yet, or that another writer removed when it became empty; or a temporary of the same name.
+        let isPassing = error.isAbsent || error.errno == 17
+        guard isPassing && attempt < 10 else { throw failure(error, writing: true) }
+      }
+      try confirmRoot()
+      try makeFolders(above: path)
+    }
+  }
+
+  public func sync(deadline: Deadline) throws(StoreError) {
+    let folders = unsynced.withLock { folders in
+      defer { folders = [] }
+      return folders
+    }
+    var left = folders
+    do throws(SystemError) {
+      for folder in folders {
+        // One that was removed in the meantime has nothing to keep; its parent is in the set as well.
+        do throws(SystemError) { try Folder.sync(folder) } catch { if !error.isAbsent { throw error } }
+        left.remove(folder)
+      }
+    } catch {
+      unsynced.withLock { $0.formUnion(left) }
+      throw failure(error, writing: true)
+    }
+    if !folders.isEmpty { try confirmRoot() }
+  }
+
+  public func remove(_ path: String, deadline: Deadline) throws(StoreError) {
+    try check(deadline, path)
+    do throws(SystemError) {
+      try Folder.remove(file: absolute(path))
+    } catch {
+      if !error.isAbsent { throw failure(error, writing: true) }
+    }
+    try confirmRoot()
+    try removeEmptyFolders(above: path)
+  }
+
+  private func replace(_ path: String, _ bytes: UnsafeRawBufferPointer) throws(SystemError) {
+    let target = absolute(path)
+    let temporary = "\(target).tmp.\(WallClock.nanoseconds())"
+    let file = try OpenFile.open(temporary, .createNew(permissions: Self.filePermissions))
+    do throws(SystemError) {
+      try file.write(bytes, at: 0)
+      try file.syncData()
+      try RawRename.replace(temporary, target)
+    } catch {
+      try? Folder.remove(file: temporary)
+      throw error
+    }
+    note(Folder.parent(of: target))
+  }
+
+  /// Makes the folders between the root and `path`. Each one's name is synced by the next `sync`.
+  private func makeFolders(above path: String) throws(StoreError) {
+    var folder = root
+    do throws(SystemError) {
+      for part in path.split(separator: "/").dropLast() {
+        let parent = folder
+        folder += "/\(part)"
+        if try FileStatus.of(folder) == nil {
+          try Folder.create(folder, permissions: Self.folderPermissions)
+          note(parent)
+        }
+      }
+    } catch {
+      throw failure(error, writing: true)
+    }
+  }
+
+  /// As Longhorn's driver does it, up to `backupstore` itself: an empty folder would be listed as a name.
+  private func removeEmptyFolders(above path: String) throws(StoreError) {
+    var folder = Folder.parent(of: absolute(path))
+    do throws(SystemError) {
+      while folder.utf8.count > root.utf8.count && !folder.hasSuffix("/\(StoreLayout.base)") {
+        note(Folder.parent(of: folder))
+        guard try Folder.remove(emptyFolder: folder) else { return note(folder) }
+        folder = Folder.parent(of: folder)
+      }
+    } catch {
+      if !error.isAbsent { throw failure(error, writing: true) }
+    }
+  }
+
+  private func note(_ folder: String) { unsynced.withLock { _ = $0.insert(folder) } }
+
+  private func absolute(_ path: String) -> String { root == "/" ? "/\(path)" : "\(root)/\(path)" }
+
+  private func check(_ deadline: Deadline, _ path: String) throws(StoreError) {
+    if deadline.isOver { throw StoreError(.timedOut, "no time left to use \(url)/\(path)") }
+  }
+
+  /// Before anything is called absent: the root is still the folder that was opened.
+  private func confirmRoot() throws(StoreError) {
+    do throws(SystemError) {
+      guard let status = try FileStatus.of(root), status.isFolder else {
+        throw SystemError("open", path: root, errno: 2)
+      }
+      if Identity(device: status.device, inode: status.inode) == identity { return }
+    } catch {
+      throw .unreachable(url, error)
+    }
+    throw StoreError(
+      .targetUnreachable, "another folder lies at \(root) than when the target \(url) was opened",
+      hint: "see whether its file system was unmounted or mounted over")
+  }
+
+  private func failure(_ error: SystemError, writing: Bool) -> StoreError {
+    StoreError(system: error, url: url, writing: writing)
+  }
+
+  private func tooLong(_ path: String, limit: Int) -> StoreError {
+    StoreError(.badBlock, "\(url)/\(path) is longer than the \(limit) bytes that it may have")
+  }
+}

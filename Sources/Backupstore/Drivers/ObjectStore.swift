@@ -1,0 +1,54 @@
+/// A place with objects under paths: a folder, a bucket, an export. One driver a kind of place.
+///
+/// What a driver promises:
+/// - A path is relative to the target, without a leading slash: `backupstore/…`. Folders exist where objects are below
+///   them; nobody makes or removes them.
+/// - "Not there" is an answer, and only given when it is certain; whatever else happened is an error. An empty listing
+///   means that the place was reached and there is nothing.
+/// - `write` replaces an object whole or not at all; a reader never sees a part, also not after a crash. The content of
+///   a written object has reached the disk when `write` returns, its name when a later `sync` does.
+/// - A call may be made from many threads at once. It blocks, at the longest until its deadline as far as the system
+///   lets it, and throws `timed-out` then. The driver tries again by itself only what is quickly over.
+/// - Errors say `retry` as they should be treated: `target-unreachable` and `credentials-refused` wait for a change,
+///   `network` and `io` may pass, `no-space` is final.
+public protocol ObjectStore: AnyObject, Sendable {
+  /// The target's canonical URL: no options, no secrets.
+  var url: String { get }
+
+  /// Nil: certainly not there.
+  func status(of path: String, deadline: Deadline) throws(StoreError) -> ObjectStatus?
+
+  /// Names directly in a folder, of objects and folders, in any order. Names of unfinished writes may be among them.
+  func names(in folder: String, deadline: Deadline) throws(StoreError) -> [String]
+
+  /// Calls `visit` with the path, relative to `folder`, of each object that lies exactly `depth` names below it, entering
+  /// only folders whose name `enter` takes. In any order, on the calling thread.
+  func visit(
+    _ folder: String, depth: Int, deadline: Deadline, enter: (String) -> Bool,
+    visit: (String) throws(StoreError) -> Void
+  ) throws(StoreError)
+
+  /// Reads a whole object into the beginning of `buffer` and returns its length; nil: certainly not there. One that is
+  /// longer than the buffer is an error of code `bad-block`.
+  func read(_ path: String, into buffer: UnsafeMutableRawBufferPointer, deadline: Deadline) throws(StoreError) -> Int?
+
+  func write(_ path: String, _ bytes: UnsafeRawBufferPointer, deadline: Deadline) throws(StoreError)
+
+  /// When it returns, every `write` and `remove` that had returned before it was called survives a power cut.
+  func sync(deadline: Deadline) throws(StoreError)
+
+  /// Removes one object. One that is not there is fine.
+  func remove(_ path: String, deadline: Deadline) throws(StoreError)
+}
+
+public struct ObjectStatus: Sendable, Hashable {
+  /// Bytes.
+  public var size: UInt64
+  /// Nanoseconds since 1970 by the server's clock, as fine as it tells.
+  public var modified: Int64
+
+  public init(size: UInt64, modified: Int64) {
+    self.size = size
+    self.modified = modified
+  }
+}

@@ -1,0 +1,90 @@
+/// Removes the blocks that no image's backup refers to. Under the lock for deletion, and only when every config was read
+/// and the set of them did not change meanwhile; any doubt keeps every block. Source: longhorn-format, 7.3 and 15.4.
+struct BlockCollection {
+  let session: StoreSession
+  let lock: StoreLock
+  /// Whether a listing of no images at all is believed: only after the last one was seen in a listing and removed.
+  let trustsEmptyListing: Bool
+
+  struct Outcome {
+    var removed: Int
+    /// Why nothing, or not everything, was removed.
+    var kept: String?
+  }
+
+  private var store: any ObjectStore { session.store }
+
+  /// Throws when it was cancelled or the lock was lost; what was not removed by then stays for the next time.
+  func run() throws(StoreError) -> Outcome {
+    let unreferenced: [BlockName]
+    do throws(StoreError) {
+      unreferenced = try findUnreferenced()
+    } catch  where error.code == .cancelled || error.code == .lockLost {
+      throw error
+    } catch {
+      session.observer.log(.warning, "unreferenced blocks are kept: \(error.message)")
+      return Outcome(removed: 0, kept: error.message)
+    }
+    return try remove(unreferenced)
+  }
+
+  /// Throws with the reason why no block may be removed.
+  private func findUnreferenced() throws(StoreError) -> [BlockName] {
+    let present = try store.imageBlocks(observer: session.observer)
+    if present.isEmpty { return [] }
+    let names = try store.imageNames()
+    var unreferenced = present
+    var images = 0
+    for name in names {
+      try session.observer.checkCancelled()
+      session.observer.phase("counting references", name)
+      guard let config = try config(name) else { continue }
+      images += 1
+      for block in config.blocks { unreferenced.remove(block.name) }
+    }
+    if try store.imageNames() != names { throw doubt("the set of images changed while references were counted") }
+    if images == 0 && !trustsEmptyListing {
+      throw doubt("no image is listed, although there are \(present.count) blocks")
+    }
+    return unreferenced.sorted()
+  }
+
+  /// Nil for a name that holds no backup: a foreign file, or an empty folder.
+  private func config(_ name: String) throws(StoreError) -> ImageConfig? {
+    guard let config = try store.imageConfig(name) else {
+      let others = try store.names(in: StoreLayout.image(name), deadline: .usual)
+      guard others.allSatisfy({ StoreName.isTemporary($0) }) else {
+        throw doubt("image \(name) has files but no config")
+      }
+      return nil
+    }
+    if !config.isComplete, let holder = try lock.holder(of: config) {
+      throw doubt("a backup of image \(name) is being made under the lock \(holder.name)")
+    }
+    return config
+  }
+
+  /// Failures are collected: one block that can't be removed keeps no other.
+  private func remove(_ names: [BlockName]) throws(StoreError) -> Outcome {
+    var removed = 0
+    var failures = 0
+    var first: StoreError?
+    for (index, name) in names.enumerated() {
+      try session.observer.checkCancelled()
+      session.observer.progress(done: UInt64(index), total: UInt64(names.count))
+      try lock.check()
+      do throws(StoreError) {
+        try store.remove(StoreLayout.imageBlock(name), deadline: .usual)
+        removed += 1
+      } catch {
+        failures += 1
+        first = first ?? error
+      }
+    }
+    try store.sync(deadline: .usual)
+    let kept = first.map { "\(failures) blocks could not be removed, the first one because: \($0.message)" }
+    return Outcome(removed: removed, kept: kept)
+  }
+
+  private func doubt(_ reason: String) -> StoreError { StoreError(.contentConflict, "\(reason)") }
+}

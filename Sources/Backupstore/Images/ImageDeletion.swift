@@ -1,0 +1,32 @@
+/// What became of a deletion.
+public struct ImageDeletionResult: Sendable, Hashable {
+  /// Whether there was something of that name.
+  public var existed: Bool
+  /// Block objects that nothing refers to any more and that were removed.
+  public var removedBlocks: Int
+  /// Why unreferenced blocks were kept; nil where none had to be.
+  public var kept: String?
+}
+
+/// Deletes an image's backup, and then the blocks that no other backup needs. Source: longhorn-format, 7.3 and 15.
+public enum ImageDeletion {
+  /// Takes the lock for deletion. A backup that is not there, and one whose config can't be read, are fine: what is left
+  /// of them is removed. Throws only when the backup itself could not be removed, or when the lock was lost.
+  public static func delete(_ name: String, _ session: StoreSession) throws(StoreError) -> ImageDeletionResult {
+    let lock = try StoreLock.acquire(.deletion, session)
+    defer { lock.release() }
+    let store = session.store
+    let existed = try store.status(of: StoreLayout.imageConfig(name), deadline: .usual) != nil
+    // That a listing shows what is certainly there proves that listings work here and now.
+    let listsIt = existed ? try store.imageNames().contains(name) : false
+    try lock.check()
+    try store.remove(StoreLayout.imageConfig(name), deadline: .usual)
+    for file in try store.names(in: StoreLayout.image(name), deadline: .usual)
+    where file.hasPrefix(StoreLayout.imageConfigName) && StoreName.isTemporary(file) {
+      try store.remove("\(StoreLayout.image(name))/\(file)", deadline: .usual)
+    }
+    try store.sync(deadline: .usual)
+    let collected = try BlockCollection(session: session, lock: lock, trustsEmptyListing: listsIt).run()
+    return ImageDeletionResult(existed: existed, removedBlocks: collected.removed, kept: collected.kept)
+  }
+}

@@ -1,0 +1,104 @@
+import OpenSSL
+
+/// A complete backup of an image, read as a disk. Every block is checked against its name. From many threads at once.
+public final class ImageRestore: Sendable {
+  public let config: ImageConfig
+  public let url: ImageBackupURL
+  /// Changes when the backup is made anew.
+  public let identity: String
+  private let lock: StoreLock?
+  private let reader: BlockReader
+
+  private init(config: ImageConfig, url: ImageBackupURL, store: any ObjectStore, lock: StoreLock?) {
+    self.config = config
+    self.url = url
+    self.lock = lock
+    let digest = config.encoded().withUnsafeBytes { hexadecimal(SHA512.hash($0).prefix(16)) }
+    identity = "\(config.size):\(digest)"
+    reader = BlockReader(store, image: config.name)
+  }
+
+  /// Takes the lock and loads the config. A store that may not be written is read without a lock: every block is checked
+  /// anyway. Throws `not-found`, `unfinished-backup`, `bad-config`.
+  public static func open(_ url: ImageBackupURL, _ session: StoreSession) throws(StoreError) -> ImageRestore {
+    let lock = try optionalLock(session)
+    do throws(StoreError) {
+      let config = try session.store.completeImage(url)
+      return ImageRestore(config: config, url: url, store: session.store, lock: lock)
+    } catch {
+      lock?.release()
+      throw error
+    }
+  }
+
+  private static func optionalLock(_ session: StoreSession) throws(StoreError) -> StoreLock? {
+    do throws(StoreError) {
+      return try StoreLock.acquire(.use, session)
+    } catch  where error.code == .notPermitted || error.code == .credentialsRefused {
+      session.observer.log(.warning, "reading without a lock, since the store can't be written: \(error.message)")
+      return nil
+    }
+  }
+
+  /// A run of blocks, or of holes, which read as zero. In bytes.
+  public struct Extent: Sendable, Hashable {
+    public var offset: UInt64
+    public var length: UInt64
+    public var isData: Bool
+
+    public init(offset: UInt64, length: UInt64, isData: Bool) {
+      self.offset = offset
+      self.length = length
+      self.isData = isData
+    }
+  }
+
+  /// Describes the range in order and without gaps; at most `limit` extents, so perhaps not to its end.
+  public func extents(offset: UInt64, length: UInt64, limit: Int = 256) -> [Extent] {
+    let end = offset < config.size ? offset + min(length, config.size - offset) : offset
+    var extents: [Extent] = []
+    var at = offset
+    var index = config.firstBlock(from: offset / ImageConfig.blockSize * ImageConfig.blockSize)
+    while at < end && extents.count < limit {
+      let start = at
+      let isData = index < config.blocks.count && config.blocks[index].offset <= at
+      if isData {
+        while index < config.blocks.count, config.blocks[index].offset <= at, at < end {
+          let block = config.blocks[index].offset
+          at = block + UInt64(config.blockLength(at: block))
+          index += 1
+        }
+      } else {
+        at = index < config.blocks.count ? config.blocks[index].offset : end
+      }
+      at = min(at, end)
+      extents.append(Extent(offset: start, length: at - start, isData: isData))
+    }
+    return extents
+  }
+
+  /// Fills the buffer, holes with zeros. The range lies in the image.
+  public func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(StoreError) {
+    guard offset <= config.size, UInt64(buffer.count) <= config.size - offset else {
+      throw StoreError(
+        .invalid, "\(buffer.count) bytes at offset \(offset) reach beyond the \(config.size) bytes of \(url)")
+    }
+    var done = 0
+    while done < buffer.count {
+      let at = offset + UInt64(done)
+      let start = at / ImageConfig.blockSize * ImageConfig.blockSize
+      let length = config.blockLength(at: start)
+      let within = Int(at - start)
+      let piece = UnsafeMutableRawBufferPointer(
+        rebasing: buffer[done..<(done + min(length - within, buffer.count - done))])
+      if let name = config.block(at: start) {
+        try reader.read(BlockEntry(offset: start, name: name), length: length, from: within, into: piece)
+      } else {
+        piece.initializeMemory(as: UInt8.self, repeating: 0)
+      }
+      done += piece.count
+    }
+  }
+
+  public func close() { lock?.release() }
+}

@@ -1,0 +1,142 @@
+extension StoreLock {
+  /// Takes the lock on all images of the store; waits for those that are in the way, with the phase `waiting for lock`,
+  /// until `timing.patience` is over (`locked`) or the observer cancels.
+  public static func acquire(_ type: LockType, _ session: StoreSession) throws(StoreError) -> StoreLock {
+    let lock = try acquireUnrefreshed(type, session)
+    do throws(StoreError) { try lock.startRefreshing() } catch {
+      lock.release()
+      throw error
+    }
+    return lock
+  }
+
+  /// The same without the thread that refreshes.
+  static func acquireUnrefreshed(_ type: LockType, _ session: StoreSession) throws(StoreError) -> StoreLock {
+    let folder = LockFolder(store: session.store, path: StoreLayout.imageLocks)
+    let end = session.timing.patience.map { session.clock.bootSeconds() + $0 }
+    let name = StoreName.random("lock")
+    if let journal = session.lockJournal {
+      try removeEarlier(journal, folder)
+      try journal.add(name)
+    }
+    while true {
+      try session.observer.checkCancelled()
+      let attempt = LockAttempt(name: name, type: type, folder: folder, session: session)
+      switch try attempt.run() {
+      case .acquired(let lock):
+        attempt.removeLongExpired(except: lock)
+        return lock
+      case .inTheWay(let rival, let offset):
+        try attempt.wait(for: rival, serverOffset: offset, until: end)
+      }
+    }
+  }
+
+  /// The locks that this job's earlier attempts left.
+  private static func removeEarlier(_ journal: LockJournal, _ folder: LockFolder) throws(StoreError) {
+    for name in try journal.names() where try folder.modified(name, deadline: .usual) != nil {
+      try folder.remove(name)
+    }
+  }
+}
+
+/// One attempt to take a lock, from its file's first appearance to the last look at the others.
+private struct LockAttempt {
+  let name: String
+  let type: LockType
+  let folder: LockFolder
+  let session: StoreSession
+
+  enum Outcome {
+    case acquired(StoreLock)
+    case inTheWay(SeenLock, serverOffset: Int64)
+  }
+
+  private var clock: any StoreClock { session.clock }
+  private var timing: LockTiming { session.timing }
+
+  init(name: String, type: LockType, folder: LockFolder, session: StoreSession) {
+    self.name = name
+    self.type = type
+    self.folder = folder
+    self.session = session
+  }
+
+  func run() throws(StoreError) -> Outcome {
+    do throws(StoreError) {
+      let outcome = try contest()
+      if case .inTheWay = outcome { try folder.remove(name) }
+      return outcome
+    } catch {
+      // The error that ends the attempt says more than one of this removal would; the file expires in any case.
+      try? folder.remove(name)
+      throw error
+    }
+  }
+
+  private func contest() throws(StoreError) -> Outcome {
+    let began = clock.bootSeconds()
+    try folder.write(record(isAcquired: false), deadline: .after(seconds: 60))
+    let ended = clock.bootSeconds()
+    guard let modified = try folder.modified(name, deadline: .usual) else { throw vanished() }
+    let offset = ServerTime.offset(modified: modified, began: began, ended: ended)
+    try clock.pause(seconds: timing.settle, observer: session.observer)
+
+    let before = try folder.locks()
+    guard let mine = before.first(where: { $0.name == name }) else { throw vanished() }
+    if let winner = contest(before, offset).winner(over: mine) { return .inTheWay(winner, serverOffset: offset) }
+
+    let confirmed = clock.bootSeconds()
+    try folder.write(record(isAcquired: true), deadline: .after(seconds: 60))
+    if let collision = contest(try folder.locks(), offset).collision {
+      return .inTheWay(collision, serverOffset: offset)
+    }
+    return .acquired(
+      StoreLock(
+        name: name, type: type, folder: folder, session: session, serverOffset: offset, confirmed: confirmed))
+  }
+
+  private func contest(_ all: [SeenLock], _ serverOffset: Int64) -> LockContest {
+    LockContest(
+      type: type, serverNow: ServerTime.now(clock, offset: serverOffset), expiry: timing.expiry,
+      others: all.filter { $0.name != name })
+  }
+
+  /// Until nothing that excludes the lock stands any more. Its own file is gone meanwhile, so two that wait for each
+  /// other don't keep each other waiting.
+  func wait(for rival: SeenLock, serverOffset: Int64, until end: Double?) throws(StoreError) {
+    var rival = rival
+    while true {
+      let kind = rival.record?.type == LockType.deletion.rawValue ? "a deletion" : "a backup or restore"
+      session.observer.phase("waiting for lock", "\(rival.name), \(kind), in \(folder.store.url)")
+      if let end, clock.bootSeconds() >= end {
+        throw StoreError(
+          .locked, "the images in \(folder.store.url) are locked by \(rival.name) (\(kind))",
+          hint: "wait until that is done; a lock whose holder died expires after \(Int(timing.expiry)) s")
+      }
+      // A little chance, so that two that gave way to each other don't meet again and again.
+      try clock.pause(seconds: timing.poll * Double.random(in: 0.75...1.25), observer: session.observer)
+      guard let next = contest(try folder.locks(), serverOffset).rivals.first else { return }
+      rival = next
+    }
+  }
+
+  /// Best effort: what can't be removed stays another while.
+  func removeLongExpired(except lock: StoreLock) {
+    guard let others = try? folder.locks() else { return }
+    for other in others where other.name != name {
+      if other.isExpired(at: lock.serverNow, after: timing.expiry + timing.cleanup) {
+        session.observer.log(.info, "removing the lock \(other.name), which expired long ago")
+        try? folder.remove(other.name)
+      }
+    }
+  }
+
+  private func record(isAcquired: Bool) -> LockRecord {
+    LockRecord(name: name, type: type.rawValue, isAcquired: isAcquired)
+  }
+
+  private func vanished() -> StoreError {
+    StoreError(.locked, "somebody removed the lock \(name) while it was being taken", hint: "try again")
+  }
+}

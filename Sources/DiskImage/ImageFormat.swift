@@ -1,0 +1,35 @@
+public import LinuxSystem
+
+/// How an image file's bytes describe a disk.
+public enum ImageFormat: String, Sendable, Codable {
+  /// The bytes are the disk.
+  case raw
+  case qcow2
+}
+
+/// What an image file's first bytes say.
+public struct ImageDescription: Sendable, Hashable {
+  public var format: ImageFormat
+  /// Bytes of the disk that a guest sees.
+  public var virtualSize: UInt64
+  /// A qcow2 file that needs another file below it.
+  public var hasBackingFile: Bool
+
+  public init(format: ImageFormat, virtualSize: UInt64, hasBackingFile: Bool = false) {
+    self.format = format
+    self.virtualSize = virtualSize
+    self.hasBackingFile = hasBackingFile
+  }
+
+  /// By content, never by name. What has qcow2's magic but no header that can be true is raw: it is some disk's bytes.
+  public static func of(_ file: OpenFile) throws -> ImageDescription {
+    let size = try file.size()
+    var start = [UInt8](repeating: 0, count: Qcow2Header.length)
+    let count = try start.withUnsafeMutableBytes { try file.read(into: $0, at: 0) }
+    guard let header = Qcow2Header(start[..<count]) else {
+      return ImageDescription(format: .raw, virtualSize: size)
+    }
+    return ImageDescription(
+      format: .qcow2, virtualSize: header.virtualSize, hasBackingFile: header.backingFileOffset != 0)
+  }
+}

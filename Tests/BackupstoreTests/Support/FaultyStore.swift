@@ -1,0 +1,96 @@
+import Backupstore
+import Synchronization
+
+/// A store that fails on purpose.
+final class FaultyStore: ObjectStore {
+  enum Fault: Sendable {
+    /// The nth call of any kind fails without an effect, once.
+    case call(Int)
+    /// The nth write or removal is done, and fails all the same, once: the answer was lost.
+    case lostAnswer(Int)
+    /// After n writes and removals nothing works any more.
+    case death(afterWrites: Int)
+    /// Each listing of a folder whose path begins so fails.
+    case listing(String)
+    /// Each read of an object whose path ends so fails.
+    case reading(String)
+    /// Each removal of an object whose path ends so fails.
+    case removing(String)
+  }
+
+  private let inner: any ObjectStore
+  private let fault: Fault
+  private let state = Mutex((calls: 0, writes: 0))
+
+  init(_ inner: any ObjectStore, _ fault: Fault) {
+    self.inner = inner
+    self.fault = fault
+  }
+
+  var url: String { inner.url }
+  var calls: Int { state.withLock { $0.calls } }
+  var writes: Int { state.withLock { $0.writes } }
+
+  private func enter() throws(StoreError) {
+    let (calls, writes) = state.withLock { state in
+      state.calls += 1
+      return state
+    }
+    if case .call(let nth) = fault, calls == nth { throw broken("call \(nth)") }
+    if case .death(let last) = fault, writes >= last { throw broken("everything") }
+  }
+
+  private func finishWrite() throws(StoreError) {
+    let writes = state.withLock { state in
+      state.writes += 1
+      return state.writes
+    }
+    if case .lostAnswer(let nth) = fault, writes == nth { throw broken("the answer of write \(nth)") }
+  }
+
+  private func broken(_ what: String) -> StoreError { StoreError(.io, "broken on purpose: \(what)") }
+
+  func status(of path: String, deadline: Deadline) throws(StoreError) -> ObjectStatus? {
+    try enter()
+    return try inner.status(of: path, deadline: deadline)
+  }
+
+  func names(in folder: String, deadline: Deadline) throws(StoreError) -> [String] {
+    try enter()
+    if case .listing(let prefix) = fault, folder.hasPrefix(prefix) { throw broken("listing") }
+    return try inner.names(in: folder, deadline: deadline)
+  }
+
+  func visit(
+    _ folder: String, depth: Int, deadline: Deadline, enter: (String) -> Bool,
+    visit: (String) throws(StoreError) -> Void
+  ) throws(StoreError) {
+    try self.enter()
+    if case .listing(let prefix) = fault, folder.hasPrefix(prefix) { throw broken("listing") }
+    try inner.visit(folder, depth: depth, deadline: deadline, enter: enter, visit: visit)
+  }
+
+  func read(_ path: String, into buffer: UnsafeMutableRawBufferPointer, deadline: Deadline) throws(StoreError) -> Int? {
+    try enter()
+    if case .reading(let suffix) = fault, path.hasSuffix(suffix) { throw broken("reading") }
+    return try inner.read(path, into: buffer, deadline: deadline)
+  }
+
+  func write(_ path: String, _ bytes: UnsafeRawBufferPointer, deadline: Deadline) throws(StoreError) {
+    try enter()
+    try inner.write(path, bytes, deadline: deadline)
+    try finishWrite()
+  }
+
+  func sync(deadline: Deadline) throws(StoreError) {
+    try enter()
+    try inner.sync(deadline: deadline)
+  }
+
+  func remove(_ path: String, deadline: Deadline) throws(StoreError) {
+    try enter()
+    if case .removing(let suffix) = fault, path.hasSuffix(suffix) { throw broken("removing") }
+    try inner.remove(path, deadline: deadline)
+    try finishWrite()
+  }
+}
