@@ -1,0 +1,43 @@
+import ChildProtocol
+import DroverModel
+import Synchronization
+
+/// What all stages of one attempt share: where reports go, whether to stop, what is under way, and what was emitted.
+final class JobContext: Sendable {
+  let interruption: Interruption
+  let activity = Activity()
+  let phase = PhaseBoard()
+  /// Of a task, in its own unit; copies are counted by the pump.
+  let taskProgress = Mutex<(done: UInt64, total: UInt64)?>(nil)
+  private let send: @Sendable (WorkerReport) -> Void
+  private let results = Mutex<[String: JSONValue]>([:])
+  private let recordFault = Mutex<Fault?>(nil)
+
+  init(interruption: Interruption, send: @escaping @Sendable (WorkerReport) -> Void) {
+    self.interruption = interruption
+    self.send = send
+  }
+
+  func report(_ report: WorkerReport) { send(report) }
+  func log(_ level: LogLevel, _ message: String) { send(.log(level: level, message: message)) }
+
+  func record(stage: String, kind: String, value: JSONValue) {
+    if kind == "result", case .object(let members) = value {
+      results.withLock { $0.merge(members) { _, new in new } }
+    }
+    send(.record(stage: stage, kind: kind, value: value))
+  }
+
+  /// A stage emitted what is no record; the attempt must not succeed without it.
+  func refuseRecord(_ fault: Fault) {
+    recordFault.withLock { $0 = $0 ?? fault }
+    log(.error, fault.message)
+  }
+
+  func checkRecords() throws {
+    if let fault = recordFault.withLock({ $0 }) { throw fault }
+  }
+
+  /// All records of kind `result`, merged.
+  var mergedResults: [String: JSONValue] { results.withLock { $0 } }
+}

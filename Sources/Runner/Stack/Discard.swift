@@ -1,0 +1,31 @@
+import CDroverPlugin
+import DroverModel
+
+/// Removes what the attempts of a job left behind, of all stages of the writing side, or of a task. Goes on after a
+/// failure.
+enum Discard {
+  /// Nothing of the pipeline may be open.
+  /// - Throws: The first failure.
+  static func run(_ stages: [OrderedStage], order: OrderContext, job: JobContext) throws {
+    job.interruption.isCleaning = true
+    defer { job.interruption.isCleaning = false }
+    var failure: (any Error)?
+    for stage in stages {
+      guard let function = stage.loaded.functions.discard else { continue }
+      do {
+        let arguments = try OpenArguments(
+          stage.spec, writable: stage.spec.role != .task, order: order, secrets: stage.secrets)
+        let host = HostTable.make(stage: stage.loaded.name, job: job)
+        defer { arguments.wipe() }
+        try job.activity.during(stage.loaded.name, "discard") {
+          _ = try callPlugin(stage: stage.loaded.name, call: "discard") { error in
+            Int64(function(stage.loaded.descriptor, host, arguments.pointer, error))
+          }
+        }
+      } catch {
+        failure = failure ?? error
+      }
+    }
+    if let failure { throw failure }
+  }
+}

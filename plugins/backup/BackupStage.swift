@@ -1,0 +1,93 @@
+import Backupstore
+import Compression
+import LinuxSystem
+import StageKit
+import StoreStage
+
+/// `backup`: the sink that makes an image's backup in a Longhorn store.
+enum BackupStage: Stage {
+  static let name = "backup"
+  static let summary = "back up an image to a Longhorn backupstore"
+  static let roles: Roles = .sink
+  static let parallel = true
+  static let params: [String: Parameter]? = [
+    "target": Parameter(required: true, "URL of the backup target, file:///absolute/folder"),
+    "name": Parameter(required: true, "name of the image in the store"),
+    "checksum": Parameter("SHA-512 of the image file, 128 hexadecimal digits"),
+    "labels": Parameter("labels of the backup"),
+    "compression": Parameter("none, gzip or lz4 (the default)"),
+    "secret": Parameter("name of the secret that the image is encrypted with"),
+    "secretNamespace": Parameter("namespace of that secret"),
+    "create": Parameter("make the target's folder if it is not there"),
+  ]
+
+  /// How the stage keeps its lock and what it takes for time. Only a test has another.
+  @TaskLocal static var timing = LockTiming.longhorn
+
+  static func plan(_ request: OpenRequest, below: Plan?, host: any Host) throws -> Plan? {
+    let params = try BackupParams(request)
+    let folder = nearestFolder(params.target.path)
+    var isThere = false
+    // A folder that the opening will make has nothing in it.
+    if !params.create || folder == params.target.path {
+      let store = try openStore(params.target)
+      if let size = below?.size {
+        isThere = try params.request(size: size, info: nil, request, readSource: { _, _ in }).check(
+          at: params.target, in: store)
+      }
+    }
+    return Plan(
+      size: below?.size, dataSize: below?.dataSize, space: isThere ? 0 : below?.dataSize ?? below?.size ?? 0,
+      spacePath: folder, lock: "images in \(params.target)")
+  }
+
+  static func open(_ request: OpenRequest, host: any Host) throws -> any Device {
+    let params = try BackupParams(request)
+    guard let source = request.source else {
+      throw StageError("internal", "the backup sink was opened without the device that it backs up")
+    }
+    let info = try source.info()
+    guard let size = info.size else {
+      throw StageError("not-supported", "a source of unknown size can't be backed up")
+    }
+    let reader = SourceReader(device: source)
+    let backup = try ImageBackup.open(
+      params.request(size: size, info: info, request) { try reader.read(into: $0, at: $1) }, at: params.target,
+      try session(params, host))
+    return BackupDevice(backup, host: host)
+  }
+
+  static func discard(_ request: OpenRequest, host: any Host) throws {
+    let params = try BackupParams(request)
+    try ImageBackup.discard(name: params.name, jobFolder: request.jobFolder, try session(params, host))
+  }
+
+  private static func session(_ params: BackupParams, _ host: any Host) throws -> StoreSession {
+    StoreSession(
+      store: try openStore(params.target, create: params.create), observer: HostObserver(host: host), timing: timing)
+  }
+
+  /// The folder itself, or the one above it that is there.
+  private static func nearestFolder(_ path: String) -> String? {
+    var path = path
+    while (try? FileStatus.of(path))?.isFolder != true {
+      if path == "/" { return nil }
+      path = Folder.parent(of: path)
+    }
+    return path
+  }
+}
+
+/// The top of the reading side, for the blocks that the store lacks.
+private final class SourceReader: @unchecked Sendable {
+  // Sendable: `read` is the device's own and bears what the device's stage says about threads.
+  private let device: any Device
+
+  init(device: any Device) { self.device = device }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws {
+    guard try device.read(into: buffer, at: offset) == buffer.count else {
+      throw StageError("source-changed", "the image ended at less than \(offset + UInt64(buffer.count)) bytes")
+    }
+  }
+}

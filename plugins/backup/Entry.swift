@@ -1,0 +1,9 @@
+public import CDroverPlugin
+import StageKit
+
+private let plugin = Plugin(
+  name: "backup", version: "1.0",
+  stages: [BackupStage.self, DeleteBackupTask.self, InspectBackupTask.self, ProbeTargetTask.self])
+
+@c @implementation
+public func drover_plugin_v1() -> UnsafePointer<drover_plugin>! { plugin.descriptor }

@@ -1,0 +1,70 @@
+import Backupstore
+import StageKit
+import StoreStage
+
+private struct URLParams: Decodable { var url: String }
+
+/// `delete-backup`: removes an image's backup and the blocks that no other one needs.
+enum DeleteBackupTask: Stage {
+  static let name = "delete-backup"
+  static let summary = "delete an image's backup and the blocks that only it needs"
+  static let roles: Roles = .task
+  static let params: [String: Parameter]? = ["url": Parameter(required: true, "URL of the backup")]
+
+  static func plan(_ request: OpenRequest, below: Plan?, host: any Host) throws -> Plan? {
+    let url = try ImageBackupURL(request.params(as: URLParams.self).url)
+    return Plan(lock: "images in \(url.target), for deletion")
+  }
+
+  static func run(_ request: OpenRequest, host: any Host) throws {
+    let url = try ImageBackupURL(request.params(as: URLParams.self).url)
+    let session = StoreSession(
+      store: try openStore(url.target), observer: HostObserver(host: host),
+      lockJournal: LockJournal(path: "\(request.jobFolder)/delete-backup.locks"), timing: BackupStage.timing)
+    let result = try ImageDeletion.delete(url.name, session)
+    try host.emit(
+      "result",
+      DeletionRecord(
+        url: url.description, existed: result.existed, removedBlocks: result.removedBlocks, kept: result.kept))
+  }
+}
+
+/// `inspect-backup`: what an image's backup is.
+enum InspectBackupTask: Stage {
+  static let name = "inspect-backup"
+  static let summary = "tell what an image's backup is"
+  static let roles: Roles = .task
+  static let params: [String: Parameter]? = ["url": Parameter(required: true, "URL of the backup")]
+
+  static func run(_ request: OpenRequest, host: any Host) throws {
+    let url = try ImageBackupURL(request.params(as: URLParams.self).url)
+    let config = try openStore(url.target).completeImage(url)
+    try host.emit("result", InspectionRecord(url, config))
+  }
+}
+
+/// `probe-target`: whether a target can be used now. One that can't be is an answer, not a failure.
+enum ProbeTargetTask: Stage {
+  static let name = "probe-target"
+  static let summary = "tell whether a backup target can be used"
+  static let roles: Roles = .task
+  static let params: [String: Parameter]? = [
+    "target": Parameter(required: true, "URL of the backup target"),
+    "create": Parameter("make the target's folder if it is not there"),
+  ]
+
+  private struct Params: Decodable {
+    var target: String
+    var create: Bool?
+  }
+
+  static func run(_ request: OpenRequest, host: any Host) throws {
+    let params = try request.params(as: Params.self)
+    let probe = TargetProbe(try StoreURL(params.target), create: params.create ?? false)
+    try host.emit(
+      "result",
+      ProbeRecord(
+        target: probe.url.description, available: probe.problem == nil, code: probe.problem?.code.rawValue,
+        reason: probe.problem?.message, hint: probe.problem?.hint))
+  }
+}

@@ -1,0 +1,59 @@
+import DiskImage
+import FoundationEssentials
+import LinuxSystem
+import StageKit
+
+/// An image in its place.
+struct FinishedImage {
+  var path: String
+  var sidecar: ImageSidecar
+  var format: ImageFormat
+
+  init(path: String, sidecar: ImageSidecar, format: ImageFormat) {
+    self.path = path
+    self.sidecar = sidecar
+    self.format = format
+  }
+
+  /// What is in the place already: an attempt that ended after its last step has left it. Nil where the place is free.
+  static func find(_ params: NewImageParams) throws -> FinishedImage? {
+    guard try FileStatus.of(params.folder, followLinks: false) != nil else { return nil }
+    guard try FileStatus.of(params.image, followLinks: false)?.isRegular == true,
+      let sidecar = try ImageSidecar.read(of: params.image), sidecar.uuid == params.uuid
+    else { throw taken(params.folder) }
+    let file = try OpenFile.open(params.image, .read, followLinks: false)
+    guard sidecar.checksum(trustedFor: try file.status()) != nil else { throw taken(params.folder) }
+    return FinishedImage(path: params.image, sidecar: sidecar, format: try ImageDescription.of(file).format)
+  }
+
+  func require(size: UInt64, checksum: String?) throws {
+    guard sidecar.size == Int64(clamping: size), sidecar.currentChecksum == checksum else {
+      throw Self.taken(Folder.parent(of: path))
+    }
+  }
+
+  private static func taken(_ folder: String) -> StageError {
+    StageError(
+      "conflict", "\(folder) is there already and holds something else",
+      hint: "move it away; Drover never writes over an image")
+  }
+
+  /// The record that goes into the job's result.
+  func result() throws -> String {
+    struct Result: Encodable {
+      var path: String
+      var size: Int64
+      var virtualSize: Int64
+      var realSize: Int64
+      var format: ImageFormat
+      var checksum: String
+      var uuid: String
+    }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    let result = Result(
+      path: path, size: sidecar.size, virtualSize: sidecar.virtualSize, realSize: sidecar.realSize, format: format,
+      checksum: sidecar.currentChecksum, uuid: sidecar.uuid)
+    return String(decoding: try encoder.encode(result), as: UTF8.self)
+  }
+}

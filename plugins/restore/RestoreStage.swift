@@ -1,0 +1,59 @@
+import Backupstore
+import StageKit
+import StoreStage
+
+/// `restore`: a backup of an image in a Longhorn store, read as a disk.
+enum RestoreStage: Stage {
+  static let name = "restore"
+  static let summary = "read an image's backup in a Longhorn backupstore"
+  static let roles: Roles = .source
+  static let parallel = true
+  static let params: [String: Parameter]? = [
+    "url": Parameter(required: true, "URL of the backup, file:///absolute/folder?backingImage=NAME")
+  ]
+
+  /// How the stage keeps its lock. Only a test has another.
+  @TaskLocal static var timing = LockTiming.longhorn
+
+  private struct Params: Decodable { var url: String }
+
+  static func plan(_ request: OpenRequest, below: Plan?, host: any Host) throws -> Plan? {
+    let url = try ImageBackupURL(request.params(as: Params.self).url)
+    let config = try openStore(url.target).completeImage(url)
+    return Plan(size: config.size, dataSize: config.dataSize, lock: "images in \(url.target)")
+  }
+
+  static func open(_ request: OpenRequest, host: any Host) throws -> any Device {
+    let url = try ImageBackupURL(request.params(as: Params.self).url)
+    let session = StoreSession(
+      store: try openStore(url.target), observer: HostObserver(host: host),
+      lockJournal: LockJournal(path: "\(request.jobFolder)/restore.locks"), timing: timing)
+    let restore = try ImageRestore.open(url, session)
+    do {
+      try host.emit("source", SourceRecord(restore.config))
+    } catch {
+      restore.close()
+      throw error
+    }
+    return RestoreDevice(restore)
+  }
+}
+
+/// What the backup says about the image, for the job's result.
+private struct SourceRecord: Encodable {
+  var checksum: String
+  var size: UInt64
+  var labels: [String: String]
+  var secret: String
+  var secretNamespace: String
+  var compressionMethod: String
+
+  init(_ config: ImageConfig) {
+    checksum = config.checksum
+    size = config.size
+    labels = config.labels ?? [:]
+    secret = config.secret
+    secretNamespace = config.secretNamespace
+    compressionMethod = config.effectiveMethod
+  }
+}
