@@ -1,0 +1,39 @@
+import ChildProtocol
+import DroverModel
+
+/// One write to the catalog. All of one `commit` take effect together or not at all.
+enum CatalogChange: Sendable, Hashable {
+  /// Inserts or replaces.
+  case putResource(ResourceRecord)
+  case deleteResource(ResourceKey)
+  case putJob(JobRecord)
+  /// With its checkpoint. Its events stay.
+  case deleteJob(String)
+  case putCheckpoint(job: String, Checkpoint)
+  case deleteCheckpoint(job: String)
+  case event(EventDraft)
+  /// Forgets all events but the last so many.
+  case pruneEvents(keeping: Int)
+}
+
+/// An event before the catalog has numbered it.
+struct EventDraft: Sendable, Hashable {
+  var type: Event.Kind
+  var subject: ResourceKey
+  var job: String?
+  var message: String
+  /// Seconds since 1970.
+  var time: Double
+}
+
+/// What the engine needs of a catalog. Every call blocks until the disk has answered.
+protocol CatalogStore: Sendable {
+  /// Everything that is kept in memory, as it was committed last.
+  func load() throws -> (resources: [ResourceRecord], jobs: [JobRecord])
+  func commit(_ changes: [CatalogChange]) throws
+  func checkpoint(job: String) throws -> Checkpoint?
+  /// In ascending order, after `seq`.
+  func events(after seq: Int64, limit: Int) throws -> [Event]
+  /// About the subject or one of the jobs: the last `limit`, in ascending order.
+  func events(about subject: ResourceKey, jobs: [String], limit: Int) throws -> [Event]
+}

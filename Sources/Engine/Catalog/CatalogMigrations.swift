@@ -1,0 +1,73 @@
+import GRDB
+
+/// The catalog's schema, one numbered step after the other. A step that was released is never edited; the next one
+/// changes what it made.
+enum CatalogMigrations {
+  static var migrator: DatabaseMigrator {
+    var migrator = DatabaseMigrator()
+    migrator.registerMigration("1") { database in
+      try database.execute(
+        sql: """
+          CREATE TABLE resource (
+            kind TEXT NOT NULL,
+            name TEXT NOT NULL,
+            uid TEXT NOT NULL UNIQUE,
+            namespace TEXT,
+            labels TEXT NOT NULL CHECK (json_valid(labels)),
+            spec TEXT NOT NULL CHECK (json_valid(spec)),
+            status TEXT NOT NULL CHECK (json_valid(status)),
+            generation INTEGER NOT NULL CHECK (generation > 0),
+            created_at REAL NOT NULL,
+            deleting INTEGER NOT NULL CHECK (deleting IN (0, 1)),
+            PRIMARY KEY (kind, name)
+          ) WITHOUT ROWID, STRICT;
+
+          CREATE TABLE job (
+            id TEXT NOT NULL PRIMARY KEY,
+            kind TEXT NOT NULL,
+            owner_kind TEXT NOT NULL,
+            owner_name TEXT NOT NULL,
+            parent TEXT,
+            target TEXT,
+            state TEXT NOT NULL
+              CHECK (state IN ('pending', 'running', 'paused', 'succeeded', 'failed', 'cancelled')),
+            attempt INTEGER NOT NULL CHECK (attempt >= 0),
+            priority INTEGER NOT NULL,
+            failures INTEGER NOT NULL CHECK (failures >= 0),
+            leftovers INTEGER NOT NULL CHECK (leftovers IN (0, 1)),
+            held INTEGER NOT NULL CHECK (held IN (0, 1)),
+            waits_for_change INTEGER NOT NULL CHECK (waits_for_change IN (0, 1)),
+            run_after REAL,
+            created_at REAL NOT NULL,
+            started_at REAL,
+            finished_at REAL,
+            note TEXT,
+            pipeline TEXT NOT NULL CHECK (json_valid(pipeline)),
+            reads TEXT NOT NULL CHECK (json_valid(reads)),
+            result TEXT NOT NULL CHECK (json_valid(result)),
+            error TEXT CHECK (error IS NULL OR json_valid(error)),
+            ending TEXT CHECK (ending IS NULL OR json_valid(ending))
+          ) WITHOUT ROWID, STRICT;
+          CREATE INDEX job_owner ON job (owner_kind, owner_name);
+
+          CREATE TABLE checkpoint (
+            job TEXT NOT NULL PRIMARY KEY REFERENCES job (id) ON DELETE CASCADE,
+            value TEXT NOT NULL CHECK (json_valid(value))
+          ) WITHOUT ROWID, STRICT;
+
+          CREATE TABLE job_event (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            time REAL NOT NULL,
+            type TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            name TEXT NOT NULL,
+            job TEXT,
+            message TEXT NOT NULL
+          ) STRICT;
+          CREATE INDEX job_event_subject ON job_event (kind, name);
+          CREATE INDEX job_event_job ON job_event (job);
+          """)
+    }
+    return migrator
+  }
+}

@@ -1,0 +1,95 @@
+import DroverModel
+
+/// What a job says about the image's backup that it works for. Pure.
+enum BackupController {
+  static func reflect(
+    _ old: [String: JSONValue], _ record: JobRecord, progress: Job.Progress? = nil
+  ) -> [String: JSONValue] {
+    switch record.job.kind {
+    case .backup: backup(old, record, progress)
+    case .inspect: inspect(old, record)
+    case .deleteBackup: delete(old, record)
+    default: old
+    }
+  }
+
+  private static func backup(
+    _ old: [String: JSONValue], _ record: JobRecord, _ progress: Job.Progress?
+  ) -> [String: JSONValue] {
+    var status = BackupBackingImage.Status(old)
+    let job = record.job
+    status.job = job.id
+    switch job.state {
+    case .pending, .paused:
+      if case .failed(let fault) = record.ending {
+        status.state = .error
+        status.error = fault.message
+      } else {
+        status.state = .pending
+        status.error = job.error == nil && record.note == nil ? "" : record.waitingMessage
+      }
+    case .running:
+      if record.ending == nil {
+        status.state = .inProgress
+        status.error = ""
+      }
+      if let progress { status.progress = progress.percent }
+    case .succeeded:
+      status = described(status, by: job.result)
+      status.state = .completed
+    case .failed, .cancelled:
+      status.state = .error
+      status.error = job.error?.message ?? "cancelled"
+    }
+    return status.fields
+  }
+
+  private static func inspect(_ old: [String: JSONValue], _ record: JobRecord) -> [String: JSONValue] {
+    var status = BackupBackingImage.Status(old)
+    let job = record.job
+    status.job = job.id
+    switch job.state {
+    case .pending, .running, .paused:
+      // What was known of a backup before stays known while it is looked at again.
+      if status.state != .completed {
+        status.state = job.error == nil ? .pending : .unknown
+        status.error = job.error?.message ?? ""
+      }
+    case .succeeded:
+      status = described(status, by: job.result)
+      status.state = job.result["state"]?.string.flatMap(BackupBackingImage.State.init(rawValue:)) ?? .completed
+      status.lastSyncedAt = job.finishedAt.map(Timestamp.text)
+    case .failed, .cancelled:
+      status.state = job.error?.code == .unfinishedBackup ? .inProgress : .unknown
+      status.error = job.error?.message ?? "cancelled"
+    }
+    return status.fields
+  }
+
+  private static func delete(_ old: [String: JSONValue], _ record: JobRecord) -> [String: JSONValue] {
+    var status = BackupBackingImage.Status(old)
+    status.job = record.job.id
+    status.error = record.job.error?.message ?? ""
+    return status.fields
+  }
+
+  /// The names in a result are those of the status.
+  private static func described(
+    _ old: BackupBackingImage.Status, by result: [String: JSONValue]
+  ) -> BackupBackingImage.Status {
+    var status = old
+    status.error = ""
+    status.progress = 100
+    status.url = result["url"]?.string ?? status.url
+    status.backingImage = result["backingImage"]?.string ?? status.backingImage
+    status.checksum = result["checksum"]?.string ?? status.checksum
+    status.size = result["size"]?.int ?? status.size
+    status.labels = result["labels"]?.object?.compactMapValues(\.string) ?? status.labels
+    status.compressionMethod = result["compressionMethod"]?.string ?? status.compressionMethod
+    status.secret = result["secret"]?.string.flatMap { $0.isEmpty ? nil : $0 }
+    status.secretNamespace = result["secretNamespace"]?.string.flatMap { $0.isEmpty ? nil : $0 }
+    status.backupCreatedAt = result["backupCreatedAt"]?.string ?? status.backupCreatedAt
+    status.newlyUploadedDataSize = result["newlyUploadedDataSize"]?.int ?? status.newlyUploadedDataSize
+    return status
+  }
+}

@@ -1,0 +1,241 @@
+public import DroverModel
+import LinuxSystem
+import Planner
+
+extension Engine {
+  /// Creates or updates what the document asks for, and queues the job that brings it about.
+  ///
+  /// The same document again is `unchanged`, also where the object has failed: `retry` of its job tries again, and a
+  /// corrected document starts over. A dry run checks the same, up to the worker's plan and the space it needs, and
+  /// changes nothing.
+  public func apply(_ document: JSONValue, options: ApplyOptions, by caller: Caller) async throws -> ApplyOutcome {
+    guard phase != .stopping else { throw Fault(.conflict, "the daemon is ending", retry: .transient) }
+    let environment = environment
+    let document = try ResourceDocument(
+      document, validation: options.validation, randomSuffix: { environment.hexadecimal(8) })
+    try await checkStages(document.spec)
+    // From here to the commit nothing else happens in the engine.
+    let decision = try decide(document)
+    if options.dryRun {
+      let plan = try await dryRun(decision)
+      return ApplyOutcome(
+        result: decision.result, object: decision.record.resource, warnings: document.warnings, plan: plan)
+    }
+    try carryOut(decision, by: caller)
+    return ApplyOutcome(
+      result: decision.result, object: view(try existing(document.key)), warnings: document.warnings)
+  }
+
+  /// What applying a document comes to.
+  private struct Decision {
+    var result: ApplyOutcome.Result
+    var record: ResourceRecord
+    var job: JobRecord?
+    /// Jobs that wait for a change may go on.
+    var wakes = false
+  }
+
+  private func carryOut(_ decision: Decision, by caller: Caller) throws {
+    let key = decision.record.key
+    var changes: [CatalogChange] = []
+    switch decision.result {
+    case .created: changes = [.putResource(decision.record), event(.created, key, message: "created\(caller.suffix)")]
+    case .configured:
+      changes = [.putResource(decision.record), event(.configured, key, message: "configured\(caller.suffix)")]
+    case .unchanged: changes = decision.record == resources[key] ? [] : [.putResource(decision.record)]
+    }
+    if let job = decision.job { changes.append(.putJob(job)) }
+    try catalog.commit(changes)
+    resources[key] = decision.record
+    if let job = decision.job { machines[job.job.id] = machine(job) }
+    if decision.wakes { wakeJobs(about: key) }
+    changed.raise()
+    wanted.raise()
+  }
+
+  private func decide(_ document: ResourceDocument) throws -> Decision {
+    if let old = resources[document.key] {
+      guard !old.deleting else {
+        throw Fault(
+          .conflict, "\(document.key) is being deleted", hint: "drover wait \(document.key) --for deleted")
+      }
+      return try change(old, document)
+    }
+    var record = ResourceRecord(
+      key: document.key, uid: newUID(), namespace: document.resource.metadata.namespace,
+      labels: document.resource.metadata.labels ?? [:], spec: document.resource.spec, status: [:], generation: 1,
+      createdAt: environment.now(), deleting: false)
+    let job = try begin(&record, document.spec)
+    return Decision(result: .created, record: record, job: job, wakes: document.kind == .backupTarget)
+  }
+
+  /// First status of a new object, and its job where one can be named already.
+  private func begin(_ record: inout ResourceRecord, _ spec: ResourceSpec) throws -> JobRecord? {
+    let name = record.key.name
+    switch spec {
+    case .backingImage(let spec):
+      let uuid = environment.hexadecimal(8)
+      record.status = BackingImage.Status(uuid: uuid).fields
+      return try imageJob(&record, spec, uuid: uuid)
+    case .backupBackingImage(let spec):
+      record.status = BackupBackingImage.Status(backingImage: spec.image).fields
+      return try backupJob(&record, spec)
+    case .backupTarget(let spec):
+      record.status = BackupTarget.Status().fields
+      var facts = facts
+      facts.targets[name] = spec.url
+      return newJob(.probe, owner: record.key, planned: try Planner(facts).probe(target: name))
+    }
+  }
+
+  private func imageJob(
+    _ record: inout ResourceRecord, _ spec: BackingImage.Spec, uuid: String
+  ) throws -> JobRecord? {
+    let plan = try Planner(facts).plan(image: record.key.name, uuid: uuid, spec: spec)
+    let kind: Job.Kind =
+      switch spec.source {
+      case .download: .download
+      case .upload: .upload
+      case .clone: .clone
+      case .restore: .restore
+      case .stage: .import
+      }
+    guard let job = queued(plan, kind, record.key) else {
+      var status = BackingImage.Status(record.status)
+      status.state = .pending
+      if case .awaitingContent(let reason) = plan { status.message = reason }
+      record.status = status.fields
+      return nil
+    }
+    record.status = ImageController.reflect(record.status, job)
+    return job
+  }
+
+  private func backupJob(_ record: inout ResourceRecord, _ spec: BackupBackingImage.Spec) throws -> JobRecord? {
+    let planner = Planner(facts)
+    let plan = try planner.plan(backup: record.key.name, spec: spec)
+    let job: JobRecord
+    if let queued = queued(plan, .backup, record.key) {
+      job = queued
+    } else {
+      // A record of what lies in the store already: a look there fills its status.
+      let target = try targetSpec(try existing(ResourceKey(.backupTarget, spec.targetName)))
+      let url = ImageBackupURL(target: target.url, image: spec.image)
+      job = newJob(.inspect, owner: record.key, planned: planner.inspection(of: url, owner: record.key))
+    }
+    record.status = BackupController.reflect(record.status, job)
+    return job
+  }
+
+  private func queued(_ plan: Plan, _ kind: Job.Kind, _ owner: ResourceKey) -> JobRecord? {
+    switch plan {
+    case .job(let planned): newJob(kind, owner: owner, planned: planned)
+    case .waiting(let key, let reason): newJob(kind, owner: owner, reads: [key], note: reason)
+    case .awaitingContent, .nothing: nil
+    }
+  }
+
+  // MARK: An object that is there
+
+  private func change(_ old: ResourceRecord, _ document: ResourceDocument) throws -> Decision {
+    var record = old
+    record.namespace = document.resource.metadata.namespace
+    record.labels = document.resource.metadata.labels ?? [:]
+    record.spec = document.resource.spec
+    let changes = try changes(old, document)
+    if let refusal = changes.lazy.compactMap(\.refusal).first { throw refusal }
+    let same = changes.isEmpty && record.labels == old.labels && record.namespace == old.namespace
+    if same, old.key.kind != .backupTarget { return Decision(result: .unchanged, record: old) }
+    if same {
+      // Who applies a target again may have mended it.
+      record.status = TargetController.applied(old.status)
+      return Decision(result: .unchanged, record: record, job: try probe(old), wakes: true)
+    }
+    record.generation += 1
+    var decision = Decision(result: .configured, record: record, wakes: true)
+    let restarts = changes.contains(where: \.restartsWork)
+    switch document.spec {
+    case .backingImage(let spec) where restarts:
+      try checkNothingRuns(for: old.key)
+      decision.job = try imageJob(&decision.record, spec, uuid: BackingImage.Status(old.status).uuid)
+    case .backupBackingImage(let spec) where restarts:
+      try checkNothingRuns(for: old.key)
+      decision.job = try backupJob(&decision.record, spec)
+    case .backupBackingImage(let spec):
+      let asksForSync = changes.contains { $0.field == "spec.syncRequestedAt" }
+      if asksForSync, unfinishedJobs(of: old.key).isEmpty {
+        let target = try targetSpec(try existing(ResourceKey(.backupTarget, spec.targetName)))
+        let url = ImageBackupURL(target: target.url, image: spec.image)
+        decision.job = newJob(.inspect, owner: old.key, planned: Planner(facts).inspection(of: url, owner: old.key))
+      }
+    case .backupTarget(let spec):
+      var facts = facts
+      facts.targets[old.key.name] = spec.url
+      let isElsewhere = changes.contains { $0.field == "spec.backupTargetURL" }
+      decision.record.status = isElsewhere ? BackupTarget.Status().fields : TargetController.applied(old.status)
+      if unfinishedJobs(of: old.key).isEmpty {
+        decision.job = newJob(.probe, owner: old.key, planned: try Planner(facts).probe(target: old.key.name))
+      }
+    case .backingImage: break
+    }
+    return decision
+  }
+
+  private func changes(_ old: ResourceRecord, _ document: ResourceDocument) throws -> [SpecChange] {
+    let name = old.key.name
+    switch document.spec {
+    case .backingImage(let new):
+      let status = BackingImage.Status(old.status)
+      return try imageSpec(old).changes(to: new, name: name, state: status.state, checksum: status.checksum)
+    case .backupBackingImage(let new):
+      let status = BackupBackingImage.Status(old.status)
+      return try backupSpec(old).changes(to: new, name: name, state: status.state)
+    case .backupTarget(let new):
+      return try targetSpec(old).changes(to: new, name: name, dependents: dependents(of: old.key))
+    }
+  }
+
+  private func probe(_ target: ResourceRecord) throws -> JobRecord? {
+    guard unfinishedJobs(of: target.key).isEmpty else { return nil }
+    return newJob(.probe, owner: target.key, planned: try Planner(facts).probe(target: target.key.name))
+  }
+
+  private func checkNothingRuns(for key: ResourceKey) throws {
+    guard let job = unfinishedJobs(of: key).first else { return }
+    throw Fault(.conflict, "\(job.id) still works for \(key)", hint: "drover job cancel \(job.id)")
+  }
+
+  // MARK: Dry run
+
+  /// Plans what would be queued by a worker, and sees whether there is room. Nil where no job could start yet.
+  private func dryRun(_ decision: Decision) async throws -> JobPlan? {
+    guard let job = decision.job, !job.job.pipeline.from.isEmpty, !job.job.kind.isTask else { return nil }
+    let plan = try await planned(by: job.job)
+    var ledger = ledger
+    do { try ledger.admit(job.job.id, plan.space, room: SpaceLedger.room, unwritten: unwritten) } catch {
+      // What other jobs hold now may be free when this one starts.
+      if error.retry == .never { throw error }
+    }
+    return plan
+  }
+
+  /// A stage of a plugin, as source or filter, must be there: a name that is mistyped is found here, not by a job.
+  private func checkStages(_ spec: ResourceSpec) async throws {
+    guard case .backingImage(let spec) = spec else { return }
+    var wanted: [(name: String, role: Pipeline.Role)] = spec.filters.map { ($0.stage, .filter) }
+    if case .stage(let name, _) = spec.source { wanted.append((name, .source)) }
+    guard !wanted.isEmpty else { return }
+    let stages = try await plugins().flatMap(\.stages)
+    for (name, role) in wanted where !stages.contains(where: { $0.name == name && $0.roles.contains(role) }) {
+      var known = stages.filter { $0.roles.contains(role) }.map(\.name)
+      if role == .source { known = known.filter { $0 != "save" } }
+      let nearest = nearestName(to: name, among: known).map { "; did you mean \($0)?" } ?? ""
+      throw Fault(
+        .unknownStage,
+        role == .source
+          ? "spec.sourceType: no plugin has a source stage \"\(name)\"\(nearest)"
+          : "spec.filters: no plugin has a filter stage \"\(name)\"\(nearest)",
+        hint: known.isEmpty ? "drover plugin list" : "there are \(Set(known).sorted().joined(separator: ", "))")
+    }
+  }
+}

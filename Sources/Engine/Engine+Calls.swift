@@ -1,0 +1,190 @@
+import ChildProtocol
+public import DroverModel
+import LinuxSystem
+import Logging
+import Planner
+import Synchronization
+
+// Short questions to a worker that are no jobs: nothing of them is in the catalog, and only a few run at once.
+
+extension Engine {
+  /// What the store says of one image's backup, with the field names of a BackupBackingImage's status.
+  public func inspectBackup(url: String, by caller: Caller) async throws -> [String: JSONValue] {
+    let planned = Planner(facts).inspection(of: try ImageBackupURL(url, field: "url"))
+    return try await answer(to: planned.pipeline).values
+  }
+
+  /// Every plugin file in the configured folders, with what it offers or why it is refused.
+  public func plugins() async throws -> [PluginReport] {
+    let folders = configuration.pluginFolders
+    let files = try await blocking {
+      try folders.flatMap { folder in
+        try (Folder.listIfPresent(folder) ?? []).filter { $0.hasSuffix(".so") }.compactMap { name in
+          try FileStatus.of("\(folder)/\(name)").map { PluginFile(path: "\(folder)/\(name)", status: $0) }
+        }
+      }
+    }
+    if let cache = pluginCache, cache.files == files { return cache.reports }
+    let reports = try await inspect(files.map(\.path))
+    pluginCache = PluginCache(files: files, reports: reports)
+    return reports
+  }
+
+  /// One plugin file, wherever it lies. Absolute.
+  public func inspectPlugin(_ path: String) async throws -> PluginReport {
+    guard path.hasPrefix("/") else { throw Fault(.invalid, "the path of a plugin must be absolute: \(path)") }
+    guard try await blocking({ try FileStatus.of(path) }) != nil else {
+      throw Fault(.notFound, "there is no file \(path)")
+    }
+    guard let report = try await inspect([path]).first else {
+      throw Fault(.internalError, "the worker said nothing of \(path)")
+    }
+    return report
+  }
+
+  private func inspect(_ paths: [String]) async throws -> [PluginReport] {
+    guard !paths.isEmpty else { return [] }
+    let said = try await calls.withTurn { try await call(.inspect(paths: paths)) }
+    for case .inspected(let reports) in said { return reports }
+    throw Fault(.internalError, "the worker ended without an answer")
+  }
+
+  /// What a job's stages say they need.
+  func planned(by job: Job) async throws -> JobPlan {
+    let said = try await inFolder { folder in
+      .order(self.order(.plan, job.pipeline, folder: folder))
+    }
+    for case .planned(let plan) in said { return plan }
+    throw Fault(.internalError, "the worker ended without a plan")
+  }
+
+  /// Runs a task and returns its result.
+  func answer(to pipeline: Pipeline) async throws -> JobResult {
+    let said = try await inFolder { folder in
+      .order(self.order(.run, pipeline, folder: folder))
+    }
+    for case .finished(let result) in said { return result }
+    throw Fault(.internalError, "the worker ended without a result")
+  }
+
+  private nonisolated func order(_ mode: JobOrder.Mode, _ pipeline: Pipeline, folder: String) -> JobOrder {
+    JobOrder(
+      mode: mode, job: String(folder.split(separator: "/").last!), attempt: 1,
+      pipeline: pipeline, jobFolder: folder, pluginFolders: configuration.pluginFolders,
+      concurrency: configuration.concurrency, stallSeconds: configuration.stallSeconds,
+      hangSeconds: configuration.hangSeconds)
+  }
+
+  /// With a job folder for the time of the call.
+  private func inFolder(_ command: @Sendable (String) -> WorkerCommand) async throws -> [WorkerReport] {
+    try await calls.withTurn {
+      let folder = layout.call(environment.hexadecimal(8))
+      try await blocking { try Folder.create(folder, permissions: 0o750) }
+      let result = await Result { try await call(command(folder)) }
+      try? await blocking { try Folder.removeTree(folder) }
+      return try result.get()
+    }
+  }
+
+  /// Starts a worker, admits what it plans, and returns what it said when it has ended. Throws its fault.
+  private func call(_ command: WorkerCommand) async throws -> [WorkerReport] {
+    guard phase != .stopping else { throw Fault(.conflict, "the daemon is ending", retry: .transient) }
+    let (events, continuation) = AsyncStream<WorkerEvent>.makeStream()
+    let launcher = environment.launcher
+    let worker = try await blocking {
+      try launcher.launch(command, descriptors: []) { event in
+        if case .said(.progress) = event { return }
+        if case .said(.log) = event { return }
+        continuation.yield(event)
+        if case .ended = event { continuation.finish() }
+      }
+    }
+    let sleep = environment.sleep
+    let patience = Double(configuration.hangSeconds)
+    let timeout = Task {
+      try await sleep(patience)
+      worker.kill()
+    }
+    defer { timeout.cancel() }
+    return try await withTaskCancellationHandler {
+      var said: [WorkerReport] = []
+      var failure: Fault?
+      for await event in events {
+        switch event {
+        case .said(.planned(let plan)):
+          said.append(.planned(plan))
+          worker.send(.admitted)
+        case .said(.failed(let fault)): failure = failure ?? fault
+        case .said(let report): said.append(report)
+        case .ended(let status):
+          if let failure { throw failure }
+          guard said.contains(where: \.isAnswer) else {
+            throw Fault(.workerDied, "the worker ended with \(status) before it had answered")
+          }
+        }
+      }
+      try Task.checkCancellation()
+      return said
+    } onCancel: {
+      worker.kill()
+    }
+  }
+
+  // MARK: Targets
+
+  /// Looks at the stores whose time has come. What changed wakes the jobs that waited for it.
+  func pollTargets() {
+    for (key, record) in resources where key.kind == .backupTarget && !record.deleting {
+      guard let spec = try? targetSpec(record), unfinishedJobs(of: key).isEmpty, !probing.contains(key.name) else {
+        continue
+      }
+      let now = environment.now()
+      let last = probed[key.name]
+      guard last.map({ spec.pollSeconds > 0 && (now - $0 >= spec.pollSeconds || now < $0) }) ?? true else { continue }
+      guard let planned = try? Planner(facts).probe(target: key.name) else { continue }
+      probing.insert(key.name)
+      Task { await look(at: record, planned.pipeline) }
+    }
+  }
+
+  private func look(at target: ResourceRecord, _ pipeline: Pipeline) async {
+    let key = target.key
+    let outcome = await Result { try await answer(to: pipeline) }
+    probing.remove(key.name)
+    probed[key.name] = environment.now()
+    guard phase != .stopping, var current = resources[key], current.spec == target.spec else { return }
+    let fault: Fault? =
+      switch outcome {
+      case .success(let answer): TargetController.problem(in: answer.values)
+      case .failure(let error):
+        error as? Fault ?? Fault(.targetUnreachable, "could not look at \(key): \(error)")
+      }
+    let wasAvailable = BackupTarget.Status(current.status).available
+    current.status = TargetController.probed(current.status, fault, now: environment.now())
+    do { try update(current) } catch {
+      logger.error("catalog write failed", metadata: ["target": "\(key.name)", "error": "\(error)"])
+    }
+    // A store may have been gone and back between two looks, and only a job has noticed.
+    if fault == nil { wakeJobs(about: key, after: wasAvailable ? .targetUnreachable : nil) }
+  }
+}
+
+/// Reports of plugin files, good as long as the files are the same.
+struct PluginCache: Sendable {
+  var files: [PluginFile]
+  var reports: [PluginReport]
+}
+
+struct PluginFile: Sendable, Hashable {
+  var path: String
+  var status: FileStatus
+}
+
+extension WorkerReport {
+  fileprivate var isAnswer: Bool {
+    switch self {
+    case .planned, .finished, .inspected: true
+    default: false
+    }
+  }
+}

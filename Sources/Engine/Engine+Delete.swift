@@ -1,0 +1,140 @@
+public import DroverModel
+import LinuxSystem
+import Logging
+import Planner
+
+extension Engine {
+  /// Deletes an object and what belongs to it.
+  ///
+  /// - An image: its job is cancelled, its folder removed.
+  /// - A backup: a job removes it from the store, which is returned; the object goes when that succeeded. Where the store
+  ///   can't hold anything of it, or with `force` where the store can't be reached, only the record goes.
+  /// - A target: only the record; the store stays. With `force` the records of its backups go as well.
+  ///
+  /// Throws `in-use` while something depends on the object, and `conflict` for the target `default`.
+  public func delete(_ key: ResourceKey, force: Bool, by caller: Caller) throws -> Resource? {
+    if key.kind == .job {
+      throw Fault(.invalid, "a job can't be deleted", hint: "drover job cancel \(key.name)")
+    }
+    var record = try existing(key)
+    if key == ResourceKey(.backupTarget, BackupTarget.defaultName) {
+      throw Fault(.conflict, "\(key) can't be deleted: backups go there that name no target")
+    }
+    let dependents = dependents(of: key)
+    let records = key.kind == .backupTarget && force ? dependents.filter { $0.kind == .backupBackingImage } : []
+    if let refusal = dependents.first(where: { !records.contains($0) }) {
+      let names = dependents.map(\.description).joined(separator: ", ")
+      throw Fault(
+        .inUse, "\(key) can't be deleted: it is in use by \(names)",
+        hint: key.kind == .backupTarget && refusal.kind == .backupBackingImage
+          ? "delete them first, or use --force, which forgets them and leaves the store as it is"
+          : "wait for the job, or cancel it")
+    }
+    if record.deleting, !force { return try deletionJob(of: key) }
+
+    record.deleting = true
+    var changes: [CatalogChange] = [
+      .putResource(record), event("deleting", key, message: "deletion asked for\(caller.suffix)"),
+    ]
+    for member in records {
+      changes += [.deleteResource(member), event(.deleted, member, message: "forgotten with \(key)\(caller.suffix)")]
+    }
+    let job = try storeDeletion(of: record, force: force)
+    if let job { changes.append(.putJob(job)) }
+    try catalog.commit(changes)
+    resources[key] = record
+    for member in records { resources[member] = nil }
+    if let job { machines[job.job.id] = machine(job) }
+    changed.raise()
+    let now = environment.now()
+    for id in unfinishedJobs(of: key).filter({ $0.kind != .deleteBackup || (force && job == nil) }).map(\.id) {
+      deliver(id) { try $0.cancel(now: now) }
+    }
+    continueDeletion(key)
+    return try resources[key] == nil ? nil : deletionJob(of: key)
+  }
+
+  /// The job that removes what lies in the store, where there is one.
+  private func deletionJob(of key: ResourceKey) throws -> Resource? {
+    guard let job = unfinishedJobs(of: key).last(where: { $0.kind == .deleteBackup }) else { return nil }
+    return try resource(ResourceKey(.job, job.id))
+  }
+
+  /// The job that removes a backup from its store; nil where nothing of it can be there, or where it is to be left.
+  private func storeDeletion(of record: ResourceRecord, force: Bool) throws -> JobRecord? {
+    guard record.key.kind == .backupBackingImage else { return nil }
+    let spec = try backupSpec(record)
+    let target = resources[ResourceKey(.backupTarget, spec.targetName)]
+    let isAvailable = target.map { BackupTarget.Status($0.status).available } ?? false
+    let jobs = machines.values.map(\.record).filter { $0.job.owner == record.key && $0.job.kind == .backup }
+    let state = BackupBackingImage.Status(record.status).state
+    let mayBeThere = !spec.userCreated || state == .completed || jobs.contains { $0.leftovers }
+    guard target != nil, mayBeThere, spec.userCreated || isAvailable, isAvailable || !force else { return nil }
+    let running = unfinishedJobs(of: record.key).first { $0.kind == .deleteBackup }
+    guard running == nil else { return nil }
+    let plan = try Planner(facts).deletion(backup: record.key.name, spec: spec)
+    return newJob(.deleteBackup, owner: record.key, planned: plan)
+  }
+
+  /// Takes the next step of a deletion that was asked for. Called again whenever a job of the object ends, and at start.
+  func continueDeletion(_ key: ResourceKey) {
+    guard let record = resources[key], record.deleting, !removing.contains(key) else { return }
+    guard unfinishedJobs(of: key).isEmpty else { return wanted.raise() }
+    let leftBehind = machines.values.filter { $0.record.job.owner == key && $0.record.leftovers && !$0.isWorking }
+    // The folder of an image goes as a whole, and nothing else knows what is in a store.
+    if key.kind == .backupBackingImage, let first = leftBehind.map(\.id).min() {
+      let failed = machines[first]!.record.failures >= JobMachine.discardAttempts
+      if !failed { return deliver(first) { $0.clean() } }
+    }
+    guard key.kind == .backingImage else { return forget(key) }
+    removing.insert(key)
+    let uuid = BackingImage.Status(record.status).uuid
+    Task {
+      do {
+        try await removeFiles(key.name, uuid)
+        removing.remove(key)
+        forget(key)
+      } catch {
+        removing.remove(key)
+        logger.error("image files not removed", metadata: ["image": "\(key.name)", "error": "\(error)"])
+        var record = record
+        record.deleting = false
+        try? update(record)
+        try? catalog.commit([event(.warning, key, message: "could not remove its files: \(error)")])
+      }
+    }
+  }
+
+  /// Renames the folder out of the way, so that half an image is never taken for one, and removes it.
+  private func removeFiles(_ name: String, _ uuid: String) async throws {
+    let (folder, removed) = (layout.image(name, uuid), layout.removed(name, uuid))
+    try await blocking {
+      try Folder.removeTree("\(folder).partial")
+      if try FileStatus.of(folder, followLinks: false) != nil { try Folder.rename(folder, removed) }
+      try Folder.removeTree(removed)
+    }
+  }
+
+  private func forget(_ key: ResourceKey) {
+    do {
+      try catalog.commit([.deleteResource(key), event(.deleted, key, message: "deleted")])
+      resources[key] = nil
+      changed.raise()
+      wanted.raise()
+    } catch {
+      // It is tried again at the next start, or by the next delete.
+      logger.error("deletion not written down", metadata: ["object": "\(key)", "error": "\(error)"])
+    }
+  }
+
+  /// At start: deletions that a stop of the daemon cut short go on.
+  func resumeDeletions() async {
+    for key in resources.values.filter(\.deleting).map(\.key).sorted(by: { $0.name < $1.name }) {
+      let now = environment.now()
+      for id in unfinishedJobs(of: key).filter({ $0.kind != .deleteBackup }).map(\.id) {
+        deliver(id) { try $0.cancel(now: now) }
+      }
+      continueDeletion(key)
+    }
+  }
+}

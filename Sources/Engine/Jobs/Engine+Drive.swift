@@ -1,0 +1,293 @@
+import ChildProtocol
+import DroverModel
+import LinuxSystem
+import Logging
+import Planner
+
+// The one way by which a job changes: event, state machine, commit, effects.
+
+extension Engine {
+  /// Feeds an event to a job's machine, commits what follows from it in one transaction, and then does it.
+  ///
+  /// Where the commit fails nothing has changed, in memory or outside, and the error is thrown.
+  /// - Parameter extra: Goes into the same transaction.
+  @discardableResult
+  func drive(_ id: String, with extra: [CatalogChange] = [], _ event: JobEvent) throws -> JobRecord {
+    guard var machine = machines[id] else { throw Fault(.notFound, "job/\(id) does not exist") }
+    let before = machine.record
+    let actions = try event(&machine)
+    let record = machine.record
+
+    var changes = extra
+    for action in actions {
+      switch action {
+      case .persist(let notice):
+        changes.append(.putJob(record))
+        if let notice {
+          changes.append(self.event(notice.type, record.job.owner, job: id, message: notice.message))
+        }
+      case .saveCheckpoint(let checkpoint): changes.append(.putCheckpoint(job: id, checkpoint))
+      case .dropCheckpoint: changes.append(.deleteCheckpoint(job: id))
+      default: break
+      }
+    }
+    let owner = record == before ? nil : reflected(record)
+    if let owner { changes += ownerChanges(owner, record) }
+    try catalog.commit(changes)
+
+    machines[id] = machine
+    if let owner { keep(owner) }
+    if !changes.isEmpty { changed.raise() }
+    for action in actions { perform(action, id) }
+    if record.job.state != before.job.state, record.job.state.isFinal { ended(record) }
+    return record
+  }
+
+  /// As `drive`, for what a worker or a timer says: where the catalog can't be written, the event waits.
+  func deliver(_ id: String, _ event: @escaping JobEvent) {
+    guard backlog[id] == nil else {
+      backlog[id]!.append(event)
+      return
+    }
+    do { try drive(id, event) } catch {
+      logger.error("catalog write failed; will be tried again", metadata: ["job": "\(id)", "error": "\(error)"])
+      backlog[id] = [event]
+      wanted.raise()
+    }
+  }
+
+  /// Tries again what could not be written.
+  func deliverBacklog() {
+    for id in backlog.keys.sorted() {
+      while let event = backlog[id]?.first {
+        do { try drive(id, event) } catch { break }
+        backlog[id]!.removeFirst()
+        if backlog[id]!.isEmpty { backlog[id] = nil }
+      }
+    }
+  }
+
+  // MARK: The owner
+
+  /// The owner as the job makes it look, where that is another look; nil otherwise.
+  private func reflected(_ record: JobRecord) -> OwnerChange? {
+    guard var owner = resources[record.job.owner] else { return nil }
+    if record.job.kind == .deleteBackup, record.job.state == .succeeded { return .gone(owner.key) }
+    let old = owner.status
+    switch owner.key.kind {
+    case .backingImage: owner.status = ImageController.reflect(old, record)
+    case .backupBackingImage: owner.status = BackupController.reflect(old, record)
+    case .backupTarget: owner.status = TargetController.reflect(old, record, now: environment.now())
+    case .job: break
+    }
+    // A deletion that failed is over: the object stays, and may be deleted again.
+    if record.job.kind == .deleteBackup, record.job.state.isFinal { owner.deleting = false }
+    return owner == resources[owner.key] ? nil : .changed(owner)
+  }
+
+  enum OwnerChange {
+    case changed(ResourceRecord)
+    case gone(ResourceKey)
+  }
+
+  private func ownerChanges(_ change: OwnerChange, _ record: JobRecord) -> [CatalogChange] {
+    switch change {
+    case .gone(let key):
+      return [.deleteResource(key), event(.deleted, key, job: record.job.id, message: "deleted")]
+    case .changed(let owner):
+      return [.putResource(owner)] + stateEvent(owner, job: record.job.id)
+    }
+  }
+
+  /// An event where the word in `status.state`, or a target's availability, is another now.
+  func stateEvent(_ record: ResourceRecord, job: String? = nil) -> [CatalogChange] {
+    let old = resources[record.key]?.status ?? [:]
+    if record.status["state"] != old["state"], let state = record.status["state"]?.string {
+      let why = record.status["message"]?.string ?? record.status["error"]?.string ?? ""
+      return [event(.state, record.key, job: job, message: why.isEmpty ? state : "\(state): \(why)")]
+    }
+    if record.status["available"] != old["available"], let available = record.status["available"]?.bool {
+      let why = BackupTarget.Status(record.status).conditions.first?.message ?? ""
+      return [event(.state, record.key, job: job, message: available ? "available" : "not available: \(why)")]
+    }
+    return []
+  }
+
+  private func keep(_ change: OwnerChange) {
+    switch change {
+    case .gone(let key): resources[key] = nil
+    case .changed(let record): resources[record.key] = record
+    }
+  }
+
+  // MARK: Effects
+
+  private func perform(_ action: JobAction, _ id: String) {
+    switch action {
+    case .persist(let notice):
+      guard let notice else { break }
+      note(id, notice.type == .jobFailed || notice.type == .warning ? .error : .info, notice.message)
+    case .saveCheckpoint, .dropCheckpoint: break
+    case .launch(let mode): launch(id, mode)
+    case .send(let message): sessions[id]?.worker?.send(message.command)
+    case .admit(let space): admit(id, space)
+    case .release: ledger.release(id)
+    case .kill(let seconds): sessions[id]?.kill(after: seconds, sleep: environment.sleep)
+    case .reschedule: wanted.raise()
+    }
+  }
+
+  /// A line in the job's log and the daemon's.
+  private func note(_ id: String, _ level: LogLevel, _ message: String) {
+    guard let record = machines[id]?.record else { return }
+    log(id).append(level, message, attempt: record.job.attempt, time: environment.now())
+    logger.log(
+      level: level == .error ? .warning : .info, "\(message)",
+      metadata: ["job": "\(id)", "kind": "\(record.job.kind.rawValue)", "owner": "\(record.job.owner)"])
+  }
+
+  func log(_ id: String) -> JobLog {
+    if let log = logs[id] { return log }
+    try? Folder.create(layout.job(id), permissions: 0o750)
+    let log = JobLog(path: layout.log(id))
+    logs[id] = log
+    return log
+  }
+
+  private func admit(_ id: String, _ space: [JobPlan.Space]) {
+    do {
+      try ledger.admit(id, space, room: SpaceLedger.room, unwritten: unwritten)
+      deliver(id) { $0.admitted() }
+    } catch {
+      let fault = error
+      deliver(id) { $0.denied(fault) }
+    }
+  }
+
+  /// What a running job will write at most from now on: what its copy has not passed yet.
+  func unwritten(_ id: String) -> Int64? {
+    guard let progress = sessions[id]?.progress, let total = progress.bytesTotal else { return nil }
+    return total - progress.bytesDone
+  }
+
+  // MARK: Workers
+
+  private func launch(_ id: String, _ mode: JobOrder.Mode) {
+    guard let record = machines[id]?.record else { return }
+    do {
+      try fence(id)
+      let order = JobOrder(
+        mode: mode, job: id, attempt: record.job.attempt, pipeline: record.job.pipeline, jobFolder: layout.job(id),
+        pluginFolders: configuration.pluginFolders, concurrency: configuration.concurrency,
+        stallSeconds: configuration.stallSeconds, hangSeconds: configuration.hangSeconds,
+        checkpoint: mode == .run && record.leftovers ? try catalog.checkpoint(job: id) : nil)
+      let stream = streams.removeValue(forKey: id)
+      let descriptors = stream.map { [(parent: $0.workerEnd.descriptor, child: Int32(3))] } ?? []
+      let session = WorkerSession(attempt: record.job.attempt)
+      sessions[id] = session
+      let (events, continuation) = AsyncStream<WorkerEvent>.makeStream()
+      let log = log(id)
+      let now = environment.now
+      session.worker = try withExtendedLifetime(stream) {
+        try environment.launcher.launch(.order(order), descriptors: descriptors) { event in
+          switch event {
+          case .said(.progress(let progress)): session.progress = progress
+          case .said(.log(let level, let message)):
+            log.append(level, message, attempt: session.attempt, time: now())
+          case .said(.record), .said(.hello): break
+          case .said: continuation.yield(event)
+          case .ended:
+            continuation.yield(event)
+            continuation.finish()
+          }
+        }
+      }
+      Task { for await event in events { heard(event, id, session) } }
+    } catch {
+      sessions[id] = nil
+      let fault = error as? Fault ?? Fault(.internalError, "could not start a worker: \(error)", retry: .transient)
+      let now = environment.now()
+      let random = environment.random()
+      deliver(id) { $0.failed(fault) }
+      deliver(id) { $0.exited("no process", now: now, random: random) }
+    }
+  }
+
+  /// An attempt starts only when the one before it is certainly over: a worker holds the lock as long as it lives.
+  private func fence(_ id: String) throws {
+    try Folder.create(layout.job(id), permissions: 0o750)
+    let file = try OpenFile.open("\(layout.job(id))/lock", .create(permissions: 0o640))
+    guard try file.tryLockExclusive() else {
+      throw Fault(.locked, "the worker of an earlier attempt of \(id) still runs")
+    }
+  }
+
+  private func heard(_ event: WorkerEvent, _ id: String, _ session: WorkerSession) {
+    let now = environment.now()
+    switch event {
+    case .said(.planned(let plan)): deliver(id) { $0.planned(plan) }
+    case .said(.checkpoint(let checkpoint)): deliver(id) { $0.checkpoint(checkpoint) }
+    case .said(.finished(let result)): deliver(id) { $0.finished(result, now: now) }
+    case .said(.failed(let fault)):
+      // What is to be deleted and is not there is deleted.
+      let isDone = fault.code == .notFound && machines[id]?.record.job.kind == .deleteBackup
+      deliver(id) { isDone ? $0.finished(JobResult(), now: now) : $0.failed(fault) }
+    case .said(.stopped): deliver(id) { $0.stopped() }
+    case .said: break
+    case .ended(let status):
+      session.end()
+      sessions[id] = nil
+      let random = environment.random()
+      deliver(id) { $0.exited(status, now: now, random: random) }
+      closeLog(id)
+      changed.raise()
+    }
+  }
+
+  /// Followers of a log see its end once the job is over and its worker gone.
+  private func closeLog(_ id: String) {
+    guard let machine = machines[id], machine.record.job.state.isFinal, !machine.isWorking else { return }
+    logs.removeValue(forKey: id)?.end()
+  }
+
+  // MARK: After the end
+
+  private func ended(_ record: JobRecord) {
+    streams[record.job.id] = nil
+    closeLog(record.job.id)
+    if record.job.kind == .probe {
+      probed[record.job.owner.name] = environment.now()
+      if record.job.state == .succeeded, TargetController.problem(in: record.job.result) == nil {
+        wakeJobs(about: record.job.owner)
+      }
+    }
+    if resources[record.job.owner]?.deleting == true { continueDeletion(record.job.owner) }
+    wanted.raise()
+  }
+
+  /// Jobs that wait for somebody's change are tried again: this may have been it.
+  /// - Parameter code: Only those that wait since this error.
+  func wakeJobs(about key: ResourceKey, after code: Fault.Code? = nil) {
+    for (id, machine) in machines where !machine.record.job.state.isFinal {
+      let job = machine.record.job
+      if let code, job.error?.code != code { continue }
+      let isConcerned =
+        job.owner == key || job.reads.contains(key) || (key.kind == .backupTarget && job.target == key.name)
+      if isConcerned { deliver(id) { $0.wake() } }
+    }
+  }
+
+  /// A new job's row, and what it does to its owner's status.
+  func newJob(
+    _ kind: Job.Kind, owner: ResourceKey, planned: PlannedJob? = nil, reads: [ResourceKey] = [],
+    target: String? = nil, note: String? = nil
+  ) -> JobRecord {
+    var record = JobRecord(
+      Job(
+        id: "job-" + environment.hexadecimal(16), kind: kind, owner: owner, reads: planned?.reads ?? reads,
+        pipeline: planned?.pipeline ?? Pipeline(from: [], to: []), result: planned?.inherited ?? [:],
+        target: planned?.target ?? target, createdAt: environment.now()))
+    record.note = note
+    return record
+  }
+}
