@@ -1,0 +1,94 @@
+import ControlAPI
+import DroverModel
+import Hummingbird
+
+/// Objects of the kinds that can be applied, and jobs, which can only be read.
+enum ResourceRoutes {
+  static let all = ResourceKind.allCases.flatMap { kind in
+    reading(kind) + (kind == .job ? [] : changing(kind))
+  }
+
+  private static func reading(_ kind: ResourceKind) -> [Route] {
+    let object = APIPath.object(ResourceKey(kind, "{name}"))
+    let filters: Set = kind == .job ? [APIQuery.labels, APIQuery.owner] : [APIQuery.labels]
+    return [
+      Route(.get, APIPath.collection(kind), query: filters) { .json(ResourceList(try await list(kind, $0))) },
+      Route(.get, object, query: [APIQuery.describe]) { call in
+        let key = ResourceKey(kind, call["name"])
+        if try call.flag(APIQuery.describe) { return .json(try await call.engine.describe(key)) }
+        return .json(try await call.engine.resource(key))
+      },
+      Route(.get, APIPath.describe(ResourceKey(kind, "{name}"))) { call in
+        .json(try await call.engine.describe(ResourceKey(kind, call["name"])))
+      },
+    ]
+  }
+
+  private static func list(_ kind: ResourceKind, _ call: Call) async throws -> [Resource] {
+    let selector = try call.value(APIQuery.labels).map { try LabelSelector($0) } ?? LabelSelector()
+    let owner = try call.value(APIQuery.owner)
+    // What asks only for the presence of a key is left over for the selector itself.
+    let items = try await call.engine.resources(kind, labels: selector.conditions.compactMapValues { $0 })
+    return items.filter { item in
+      selector.matches(item.metadata.labels) && (owner == nil || owner == ownerKey(item))
+    }
+  }
+
+  /// `backingimage/parrot`, for a job.
+  private static func ownerKey(_ job: Resource) -> String? {
+    guard let kind = job.status["owner"]?["kind"]?.string, let name = job.status["owner"]?["name"]?.string else {
+      return nil
+    }
+    return "\(kind)/\(name)"
+  }
+
+  private static func changing(_ kind: ResourceKind) -> [Route] {
+    let object = APIPath.object(ResourceKey(kind, "{name}"))
+    let options: Set = [APIQuery.dryRun, APIQuery.validate]
+    return [
+      Route(.put, object, query: options) { try await apply($0, kind, name: $0["name"]) },
+      Route(.post, APIPath.collection(kind), query: options) { try await apply($0, kind, name: nil) },
+      Route(.delete, object, query: [APIQuery.force]) { call in
+        let job = try await call.engine.delete(
+          ResourceKey(kind, call["name"]), force: try call.flag(APIQuery.force), by: call.caller)
+        return .json(DeleteResponse(job: job), status: job == nil ? .ok : .accepted)
+      },
+    ]
+  }
+
+  private static func apply(_ call: Call, _ kind: ResourceKind, name: String?) async throws -> Response {
+    let options = ApplyOptions(dryRun: try call.flag(APIQuery.dryRun), validation: try validation(call))
+    let document = try await call.json()
+    try check(document, kind, name: name)
+    let outcome = try await call.engine.apply(document, options: options, by: call.caller)
+    let isNew = outcome.result == .created && !options.dryRun
+    return .json(outcome, status: isNew ? .created : .ok)
+  }
+
+  private static func validation(_ call: Call) throws -> Validation {
+    guard let text = try call.value(APIQuery.validate) else { return .strict }
+    guard let mode = Validation(rawValue: text) else {
+      let modes = Validation.allCases.map(\.rawValue).joined(separator: ", ")
+      throw Fault(.invalid, "the query parameter validate is \(text.clipped); possible: \(modes)")
+    }
+    return mode
+  }
+
+  /// The path says the kind, and the name where it has one, a second time: they must be the same.
+  private static func check(_ document: JSONValue, _ kind: ResourceKind, name: String?) throws {
+    guard document.object != nil else { throw Fault(.invalid, "the request's body is not a manifest: no JSON object") }
+    let said = document["kind"]?.string ?? ""
+    guard said == kind.manifestName else {
+      throw Fault(
+        .invalid, "the manifest's kind is \(said.clipped), but the path is that of \(kind.plural)",
+        hint: "it must be \(kind.manifestName)")
+    }
+    guard let name else { return }
+    let saidName = document["metadata"]?["name"]?.string ?? ""
+    guard saidName == name else {
+      throw Fault(
+        .invalid, "the manifest's name is \(saidName.clipped), but the path names \(name.clipped)",
+        hint: "metadata.name and the path must be the same")
+    }
+  }
+}

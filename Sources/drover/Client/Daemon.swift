@@ -1,0 +1,46 @@
+import ControlAPI
+import ControlClient
+import DroverModel
+
+/// The daemon's objects and verbs, as this program asks for them. Everything throws `Fault`.
+struct Daemon {
+  let client: ControlClient
+
+  func resource(_ key: ResourceKey) throws -> Resource { try client.get(APIPath.object(key)) }
+
+  /// Nil where it is not there.
+  func resourceIfPresent(_ key: ResourceKey) throws -> Resource? {
+    do {
+      return try resource(key)
+    } catch let fault as Fault where fault.code == .notFound {
+      return nil
+    }
+  }
+
+  func resources(_ kind: ResourceKind, labels: String? = nil) throws -> [Resource] {
+    let list: ResourceList = try client.get(
+      APIPath.collection(kind), query: labels.map { [APIQuery.labels: $0] } ?? [:])
+    return list.items
+  }
+
+  /// Creates or updates what the document names; the daemon makes the name where there is none.
+  func apply(_ document: JSONValue, _ options: ApplyOptions) throws -> ApplyResponse {
+    var query = [APIQuery.validate: options.validation.rawValue]
+    if options.dryRun { query[APIQuery.dryRun] = "1" }
+    let (kind, name) = try ResourceDocument.address(of: document)
+    guard let name else { return try client.post(APIPath.collection(kind), query: query, body: document) }
+    try ResourceName.check(name, kind)
+    return try client.put(APIPath.object(ResourceKey(kind, name)), query: query, body: document)
+  }
+
+  /// The job that removes what lies in a store, where there is one.
+  func delete(_ key: ResourceKey, force: Bool) throws -> Resource? {
+    let response: DeleteResponse? = try client.delete(
+      APIPath.object(key), query: force ? [APIQuery.force: "1"] : [:])
+    return response?.job
+  }
+
+  func act(_ action: JobAction, job: String) throws -> Resource {
+    try client.post(APIPath.action(action, job: try ObjectReference.key(.job, job).name))
+  }
+}

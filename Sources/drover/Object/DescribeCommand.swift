@@ -1,0 +1,50 @@
+import ArgumentParser
+import ControlAPI
+import ControlClient
+import DroverModel
+import Glibc
+
+struct DescribeCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "describe", abstract: "Show an object with its jobs, its events and what depends on it.")
+
+  @Argument(help: ArgumentHelp("KIND NAME or KIND/NAME.", valueName: "object"))
+  var words: [String]
+
+  @OptionGroup var output: OutputOptions
+  @OptionGroup var connection: ConnectionOptions
+
+  func run() throws {
+    let key = try ObjectReference.key(words)
+    let description: Description = try connection.daemon.client.get(APIPath.describe(key))
+    let output = ObjectOutput(format: output.format)
+    try output.show(description) {
+      output.format == .name ? output.name(description.object) + "\n" : text(description, now: output.now)
+    }
+  }
+
+  private func text(_ description: Description, now: Double) -> String {
+    let object = description.object
+    var text = "Name:     \(object.metadata.name)\nKind:     \(object.kind)\n"
+    if let created = object.metadata.creationTimestamp { text += "Created:  \(created)\n" }
+    let labels = (object.metadata.labels ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+    if !labels.isEmpty { text += "Labels:   \(labels.joined(separator: ", "))\n" }
+    text += section("Spec", yaml(.object(object.spec)), isEmpty: object.spec.isEmpty)
+    text += section("Status", yaml(.object(object.status)), isEmpty: object.status.isEmpty)
+    let columns = ObjectColumns(.job, wide: false, now: now)
+    let jobs = Table(header: columns.header, rows: description.jobs.map(columns.row)).text
+    text += section("Jobs", jobs, isEmpty: description.jobs.isEmpty)
+    let events = Table(
+      header: ["TIME", "TYPE", "JOB", "MESSAGE"],
+      rows: description.events.map { [$0.time, $0.type.rawValue, $0.job ?? "-", $0.message] }
+    ).text
+    text += section("Events", events, isEmpty: description.events.isEmpty)
+    let dependents = description.dependents.map { "\($0)\n" }.joined()
+    return text + section("Needed by", dependents, isEmpty: description.dependents.isEmpty)
+  }
+
+  private func section(_ title: String, _ content: String, isEmpty: Bool) -> String {
+    guard !isEmpty else { return "" }
+    return "\n\(title)\n" + content.split(separator: "\n").map { "  \($0)\n" }.joined()
+  }
+}

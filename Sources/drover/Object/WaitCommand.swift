@@ -1,0 +1,29 @@
+import ArgumentParser
+import DroverModel
+
+struct WaitCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "wait", abstract: "Wait until an object is in a state, and fail where it can't get there.")
+
+  @Argument(help: ArgumentHelp("KIND/NAME or KIND NAME.", valueName: "object"))
+  var words: [String]
+
+  @Option(
+    name: .customLong("for"),
+    help: ArgumentHelp(
+      "ready, completed, available, succeeded, deleted or state=X. Without it the final state of the kind.",
+      valueName: "condition"))
+  var condition: String?
+
+  @OptionGroup var limit: TimeoutOption
+  @OptionGroup var progress: ProgressOptions
+  @OptionGroup var connection: ConnectionOptions
+
+  func run() throws {
+    let key = try ObjectReference.key(words)
+    let goal = try condition.map { text throws(Fault) in try Goal(text, key.kind) } ?? .done
+    let waiter = Waiter(connection.daemon, progress.display(), timeout: limit.timeout)
+    _ = try waiter.wait(for: key, goal)
+    print("\(key) \(condition ?? Goal.word(key.kind))")
+  }
+}

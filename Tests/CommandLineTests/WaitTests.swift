@@ -1,0 +1,93 @@
+import ControlAPI
+import DroverModel
+import Foundation
+import Glibc
+import TestKit
+import Testing
+
+@Suite struct WaitTests {
+  private let daemon: FakeDaemon
+  init() throws { daemon = try FakeDaemon() }
+
+  @Test func goals() throws {
+    try daemon.answer("/v1/backingimages/parrot", image("parrot", .ready))
+    for goal in ["ready", "state=ready", "state=READY"] {
+      let output = try daemon.run("wait", "bi/parrot", "--for", goal)
+      #expect(output.status == 0)
+      #expect(output.out == "backingimage/parrot \(goal)\n")
+    }
+    #expect(try daemon.run("wait", "bi", "parrot").status == 0)
+    #expect(try daemon.run("wait", "bi/parrot", "--for", "completed").status == 2)
+    #expect(try daemon.run("wait", "bi/parrot", "--for", "attached").status == 1)
+    #expect(try daemon.run("wait", "bi/parrot", "--for", "state=failed").status == 5)
+    try daemon.refuse("/v1/backingimages/absent", Fault(.notFound, "it does not exist"))
+    #expect(try daemon.run("wait", "bi/absent").status == 4)
+    #expect(try daemon.run("wait", "bi/absent", "--for", "deleted").status == 0)
+  }
+
+  @Test func timeouts() throws {
+    try daemon.answer("/v1/backingimages/parrot", image("parrot", .inProgress, job: "job-0123456789abcdef"))
+    try daemon.answer("/v1/jobs/job-0123456789abcdef", job(.running, progress: .init(phase: "copying")))
+    let timedOut = try daemon.run("wait", "bi/parrot", "--timeout", "100ms")
+    #expect(timedOut.status == 11)
+    try daemon.answer("/v1/jobs/job-0123456789abcdef", job(.running, progress: .init(phase: "waiting for lock")))
+    #expect(try daemon.run("wait", "bi/parrot", "--timeout", "100ms").status == 6)
+    try daemon.answer("/v1/jobs/job-0123456789abcdef", job(.running, progress: .init(phase: "copying blocks")))
+    #expect(try daemon.run("wait", "bi/parrot", "--timeout", "100ms").status == 11)
+    try daemon.answer("/v1/jobs/job-0123456789abcdef", job(.pending, error: Fault(.locked, "held by lock-1")))
+    #expect(try daemon.run("wait", "bi/parrot", "--timeout", "100ms").status == 6)
+    #expect(try daemon.run("wait", "bi/parrot", "--timeout", "soon").status == 2)
+  }
+
+  @Test func whatShallGoIsStillThere() throws {
+    try daemon.answer("/v1/backingimages/parrot", image("parrot", .ready))
+    let output = try daemon.run("wait", "bi/parrot", "--for", "deleted", "--timeout", "100ms")
+    #expect(output.status == 11)
+    #expect(output.error.contains("still there"))
+    #expect(!output.error.contains("100%"))
+  }
+
+  @Test func anErrorThatWaitsForAChangeEndsTheWait() throws {
+    try daemon.answer("/v1/backingimages/parrot", image("parrot", .pending, job: "job-0123456789abcdef"))
+    try daemon.answer(
+      "/v1/jobs/job-0123456789abcdef", job(.pending, error: Fault(.targetUnreachable, "the folder is gone")))
+    let output = try daemon.run("wait", "bi/parrot")
+    #expect(output.status == 10)
+    #expect(output.error.contains("goes on by itself"))
+  }
+
+  @Test func aCancelledJob() throws {
+    try daemon.answer("/v1/backingimages/parrot", image("parrot", .failed, job: "job-0123456789abcdef"))
+    try daemon.answer("/v1/jobs/job-0123456789abcdef", job(.cancelled))
+    #expect(try daemon.run("wait", "bi/parrot").status == 12)
+  }
+
+  @Test func targets() throws {
+    var status = BackupTarget.Status(
+      available: false, conditions: [.init(status: true, reason: "target-unreachable", message: "gone")])
+    func target() -> Resource {
+      Resource(kind: "BackupTarget", metadata: .init(name: "usb"), status: status.fields)
+    }
+    try daemon.answer("/v1/backuptargets/usb", target())
+    #expect(try daemon.run("wait", "bt/usb", "--for", "available").status == 10)
+    status = .init(available: true)
+    try daemon.answer("/v1/backuptargets/usb", target())
+    #expect(try daemon.run("wait", "bt/usb", "--for", "ready").status == 0)
+    #expect(try daemon.run("wait", "bt/usb", "--for", "state=ready").status == 2)
+  }
+
+  @Test func aSignalEndsTheWaitingNotTheJob() async throws {
+    try daemon.answer("/v1/backingimages/parrot", image("parrot", .inProgress))
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: try #require(Output.program))
+    process.arguments = ["wait", "bi/parrot", "--socket", daemon.folder("sock")]
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    try await eventually("the first question") { !daemon.server.requests.isEmpty }
+    kill(process.processIdentifier, SIGINT)
+    process.waitUntilExit()
+    #expect(process.terminationReason == .exit)
+    #expect(process.terminationStatus == 130)
+    #expect(daemon.server.requests.allSatisfy { $0.method == "GET" })
+  }
+}

@@ -1,0 +1,66 @@
+import Foundation
+import Glibc
+import LinuxSystem
+import TestKit
+import Testing
+
+/// The real program in a folder of its own. Everything here blocks: call it on a thread.
+final class RunningDaemon: @unchecked Sendable {  // used by one thread at a time
+  let process: ChildProcess
+  private let log: String
+  private var hasEnded = false
+
+  struct NotReady: Error, CustomStringConvertible { var description: String }
+
+  init(_ folder: TemporaryFolder, arguments: [String], environment: [String: String] = [:], name: String = "droverd")
+    throws
+  {
+    let program = try #require(BuiltProducts.path("droverd"), "droverd is not part of this build")
+    log = folder("\(name).log")
+    let output = try OpenFile.open(log, .create(permissions: 0o600))
+    let null = try OpenFile.open("/dev/null", .readWrite)
+    process = try ChildProcess.spawn(
+      program, arguments: ["droverd"] + arguments,
+      environment: ["PATH": "/usr/bin:/bin", "HOME": folder.path].merging(environment) { $1 },
+      descriptors: [(null.descriptor, 0), (output.descriptor, 1), (output.descriptor, 2)])
+  }
+
+  deinit {
+    guard !hasEnded else { return }
+    process.kill(SIGKILL)
+    _ = try? process.wait()
+  }
+
+  var output: String { (try? String(contentsOfFile: log, encoding: .utf8)) ?? "" }
+
+  func waitUntilItAnswers(_ socket: String) throws {
+    let deadline = BootClock.seconds() + 30
+    while true {
+      if let client = try? RawClient(socket) {
+        try client.send(RawClient.request("GET", "/v1/version"))
+        if try client.reply().status == 200 { return }
+      }
+      guard BootClock.seconds() < deadline, kill(process.pid, 0) == 0 else { throw NotReady(description: output) }
+      usleep(20_000)
+    }
+  }
+
+  /// Its exit code; fails where a signal ended it, or where it takes too long.
+  func end() throws -> Int32 {
+    let ended = OneShot<Bool>()
+    let process = process
+    try SystemThread.start("patience") {
+      let deadline = BootClock.seconds() + 40
+      while BootClock.seconds() < deadline {
+        if ended.current != nil { return }
+        usleep(50_000)
+      }
+      process.kill(SIGKILL)
+    }
+    let status = try process.wait()
+    ended.set(true)
+    hasEnded = true
+    guard case .code(let code) = status else { throw NotReady(description: "ended by \(status): \(output)") }
+    return code
+  }
+}
