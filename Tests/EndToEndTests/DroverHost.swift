@@ -1,0 +1,134 @@
+import DroverModel
+import Foundation
+import Glibc
+import LinuxSystem
+import TestKit
+import Testing
+
+/// A daemon of the test's own, in a folder of its own, driven with the real command line.
+final class DroverHost: @unchecked Sendable {  // used by one test, which does one thing at a time
+  let folder = TemporaryFolder("host")
+  private(set) var daemon: ChildProcess?
+  private var environment: [String: String]
+  private let bin: String
+  private var runs = 0
+
+  var state: String { folder("state") }
+  var socket: String { folder("drover.sock") }
+  var images: String { "\(state)/images" }
+  var store: String { "\(state)/store" }
+
+  init(plugins: [String] = [], configuration: String? = nil, start: Bool = true) throws {
+    bin = BuiltProducts.folder
+    environment = ["PATH": "/usr/bin:/bin", "HOME": folder.path, "DROVER_SOCKET": folder("drover.sock")]
+    environment["DROVER_STATE"] = folder("state")
+    if !plugins.isEmpty { environment["DROVER_PLUGINS"] = ([bin] + plugins).joined(separator: ":") }
+    if let configuration {
+      try Folder.writeDurably(folder("drover.yaml"), Array(configuration.utf8))
+    }
+    if start { try self.start() }
+  }
+
+  deinit {
+    if let daemon {
+      daemon.kill(SIGKILL)
+      _ = try? daemon.wait()
+    }
+  }
+
+  /// Starts the daemon and waits until its socket answers.
+  func start() throws {
+    let log = try OpenFile.open(folder("droverd.log"), .create(permissions: 0o600))
+    lseek(log.descriptor, 0, SEEK_END)
+    var arguments = ["droverd", "serve", "--state", state, "--socket", socket]
+    if try FileStatus.of(folder("drover.yaml")) != nil { arguments += ["--config", folder("drover.yaml")] }
+    let null = try OpenFile.open("/dev/null", .readWrite)
+    daemon = try ChildProcess.spawn(
+      "\(bin)/droverd", arguments: arguments, environment: environment,
+      descriptors: [(null.descriptor, 0), (log.descriptor, 1), (log.descriptor, 2)])
+    try until("the daemon answers", within: 30) { try run("version").code == 0 }
+  }
+
+  /// Asks again and again until it is so; fails after `seconds`, with the daemon's log.
+  func until(_ what: String, within seconds: Double, _ isSo: () throws -> Bool) throws {
+    let deadline = BootClock.seconds() + seconds
+    while try !isSo() {
+      guard BootClock.seconds() < deadline else {
+        throw DeadlineExceeded(description: "not within \(seconds) s: \(what); the daemon said:\n\(daemonLog)")
+      }
+      usleep(20_000)
+    }
+  }
+
+  var daemonLog: String { (try? String(contentsOfFile: folder("droverd.log"), encoding: .utf8)) ?? "" }
+
+  /// SIGTERM and wait; answers how it ended.
+  @discardableResult
+  func stop(signal: Int32 = SIGTERM) throws -> ChildProcess.ExitStatus {
+    let ending = try #require(daemon)
+    daemon = nil
+    ending.kill(signal)
+    return try ending.wait()
+  }
+
+  struct Output: CustomStringConvertible {
+    var code: Int32
+    var out: String
+    var err: String
+    var json: JSONValue { (try? JSONDecoder().decode(JSONValue.self, from: Data(out.utf8))) ?? .null }
+    var description: String { "exit \(code)\n\(out)\n\(err)" }
+  }
+
+  /// Starts the command line; its output goes to files.
+  func begin(_ arguments: [String], input: String? = nil) throws -> Run {
+    runs += 1
+    let base = folder("run-\(runs)")
+    try Folder.writeDurably("\(base).in", Array((input ?? "").utf8))
+    let files = try ["in", "out", "err"].map { try OpenFile.open("\(base).\($0)", .create(permissions: 0o600)) }
+    let process = try ChildProcess.spawn(
+      "\(bin)/drover", arguments: ["drover"] + arguments, environment: environment,
+      descriptors: files.enumerated().map { ($0.element.descriptor, Int32($0.offset)) })
+    return Run(process: process, base: base)
+  }
+
+  struct Run {
+    var process: ChildProcess
+    var base: String
+
+    func end() throws -> Output {
+      let status = try process.wait()
+      let code: Int32 =
+        switch status {
+        case .code(let code): code
+        case .signal(let number): 128 + number
+        }
+      func text(_ end: String) throws -> String { try String(contentsOfFile: "\(base).\(end)", encoding: .utf8) }
+      return Output(code: code, out: try text("out"), err: try text("err"))
+    }
+  }
+
+  func run(_ arguments: String..., input: String? = nil) throws -> Output {
+    try begin(arguments, input: input).end()
+  }
+
+  /// Applies the manifest and, where asked, waits for its objects' final state.
+  func apply(_ manifest: String, wait: Bool = true, timeout: String = "60s") throws -> Output {
+    try begin(["apply", "-f", "-"] + (wait ? ["--wait", "--timeout", timeout] : []), input: manifest).end()
+  }
+
+  func object(_ kind: String, _ name: String) throws -> JSONValue {
+    let output = try run("get", kind, name, "-o", "json")
+    guard output.code == 0 else { throw DeadlineExceeded(description: "get \(kind) \(name): \(output)") }
+    return output.json
+  }
+
+  func status(_ kind: String, _ name: String) throws -> JSONValue { try object(kind, name)["status"] ?? .null }
+
+  func jobs(of name: String) throws -> [JSONValue] {
+    let items = try run("job", "list", "-o", "json").json["items"]?.array ?? []
+    return items.filter { $0["status"]?["owner"]?["name"]?.string == name }
+  }
+
+  /// What the images folder holds.
+  func imageFolders() throws -> [String] { try Folder.listIfPresent(images) ?? [] }
+}
