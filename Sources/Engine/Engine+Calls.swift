@@ -116,6 +116,7 @@ extension Engine {
           worker.send(.admitted)
         case .said(.failed(let fault)): failure = failure ?? fault
         case .said(let report): said.append(report)
+        case .used: break
         case .ended(let status):
           if let failure { throw failure }
           guard said.contains(where: \.isAnswer) else {

@@ -64,11 +64,31 @@ public final class ChildProcess: Sendable {
     return ChildProcess(pid: pid)
   }
 
+  /// What a process has used until its end.
+  public struct Usage: Sendable, Hashable {
+    /// Of all its threads, in user and in system mode.
+    public var cpuSeconds: Double
+    /// The most that was resident at once.
+    public var peakMemoryBytes: UInt64
+
+    public init(cpuSeconds: Double, peakMemoryBytes: UInt64) {
+      self.cpuSeconds = cpuSeconds
+      self.peakMemoryBytes = peakMemoryBytes
+    }
+  }
+
   /// Blocks until the process has ended, and reaps it. To be called once.
-  public func wait() throws(SystemError) -> ExitStatus {
+  public func wait() throws(SystemError) -> ExitStatus { try waitForUsage().status }
+
+  /// The same, with what it has used.
+  public func waitForUsage() throws(SystemError) -> (status: ExitStatus, usage: Usage) {
     var status: Int32 = 0
-    guard retrying({ unsafe waitpid(pid, &status, 0) }) == pid else { throw .last("wait for process \(pid)") }
-    return status & 0x7f == 0 ? .code((status >> 8) & 0xff) : .signal(status & 0x7f)
+    var used = rusage()
+    guard retrying({ unsafe wait4(pid, &status, 0, &used) }) == pid else { throw .last("wait for process \(pid)") }
+    func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
+    let usage = Usage(
+      cpuSeconds: seconds(used.ru_utime) + seconds(used.ru_stime), peakMemoryBytes: UInt64(used.ru_maxrss) << 10)
+    return (status & 0x7f == 0 ? .code((status >> 8) & 0xff) : .signal(status & 0x7f), usage)
   }
 
   /// Only before `wait` has returned: afterwards the number may belong to another process.

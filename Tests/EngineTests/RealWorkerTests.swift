@@ -57,6 +57,18 @@ struct RealWorkerTests {
     }
   }
 
+  private func usageIsLogged(_ engine: Engine, _ job: String) async throws {
+    let usage = try await eventually("the worker of \(job) is reaped") {
+      var lines: [LogLine] = []
+      for try await line in try await engine.jobLog(job, from: 0, follow: false) { lines.append(line) }
+      return lines.first { $0.message.hasPrefix("the worker used ") }?.message
+    }
+    let numbers = usage.split(whereSeparator: { !$0.isNumber && $0 != "." }).compactMap { Double($0) }
+    try #require(numbers.count == 2)
+    // No program of Swift runs in less, and this one is not to need more.
+    #expect((0.001...60).contains(numbers[0]) && (1...256).contains(numbers[1]), "\(usage)")
+  }
+
   private static func waitIfBusy(_ operation: String) throws {
     guard errno == EAGAIN else { throw SystemError(operation, errno: errno) }
     usleep(500)
@@ -88,6 +100,7 @@ struct RealWorkerTests {
     try await apply(engine, EngineFixture.clone("copy", of: "parrot"))
     try await apply(engine, EngineFixture.backup("parrot"))
     let copy = try await wait(engine, ResourceKey(.backingImage, "copy"), "ready")
+    try await usageIsLogged(engine, try #require(copy.status["job"]?.string))
     #expect(copy.status["checksum"] == parrot.status["checksum"])
     let backupKey = ResourceKey(.backupBackingImage, "parrot")
     let backup = try await wait(engine, backupKey, "Completed")

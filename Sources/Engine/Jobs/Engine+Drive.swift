@@ -195,6 +195,8 @@ extension Engine {
           case .said(.log(let level, let message)):
             log.append(level, message, attempt: session.attempt, time: now())
           case .said(.record), .said(.hello): break
+          case .used(let usage):
+            log.append(.info, Self.text(usage), attempt: session.attempt, time: now())
           case .said: continuation.yield(event)
           case .ended:
             continuation.yield(event)
@@ -211,6 +213,13 @@ extension Engine {
       deliver(id) { $0.failed(fault) }
       deliver(id) { $0.exited("no process", now: now, random: random) }
     }
+  }
+
+  private static func text(_ usage: ChildProcess.Usage) -> String {
+    let hundredths = Int((usage.cpuSeconds * 100).rounded())
+    let digits = hundredths % 100
+    return "the worker used \(hundredths / 100).\(digits < 10 ? "0" : "")\(digits) s of CPU and at most "
+      + "\(usage.peakMemoryBytes >> 20) MiB of memory"
   }
 
   /// An attempt starts only when the one before it is certainly over: a worker holds the lock as long as it lives.
@@ -233,7 +242,7 @@ extension Engine {
       let isDone = fault.code == .notFound && machines[id]?.record.job.kind == .deleteBackup
       deliver(id) { isDone ? $0.finished(JobResult(), now: now) : $0.failed(fault) }
     case .said(.stopped): deliver(id) { $0.stopped() }
-    case .said: break
+    case .said, .used: break
     case .ended(let status):
       session.end()
       sessions[id] = nil

@@ -68,13 +68,15 @@ private final class ProcessWorker: Worker {
         everythingHeard.signal()
       }
       try SystemThread.start("reap-\(pid)") { [self] in
-        let status = Result { try process.wait() }
+        let end = Result { try process.waitForUsage() }
         reaped.withLock { $0 = true }
         // A process that inherited the worker's end must not keep the reader; what was sent is still read.
         channel.shutDown()
         everythingHeard.wait()
-        switch status {
-        case .success(let status): heard(.ended(status.description))
+        switch end {
+        case .success(let (status, usage)):
+          heard(.used(usage))
+          heard(.ended(status.description))
         case .failure(let error): heard(.ended("an unknown status (\(error))"))
         }
       }

@@ -1,4 +1,5 @@
 import ChildProtocol
+import LinuxSystem
 
 /// Starts workers: the real one starts processes, a test's plays them.
 protocol WorkerLauncher: Sendable {
@@ -23,6 +24,8 @@ protocol Worker: Sendable {
 
 enum WorkerEvent: Sendable {
   case said(WorkerReport)
+  /// What the process has used, told just before `ended` where it is known.
+  case used(ChildProcess.Usage)
   /// The process is reaped and everything it said was heard. How it ended, for people: `exit code 1`.
   case ended(String)
 }
