@@ -3,7 +3,8 @@ public struct Configuration: Sendable, Hashable {
   /// Jobs that run at once; nil: processor cores and two more.
   public var maxJobs: Int?
   public var maxJobsPerTarget = 4
-  /// Blocks at once within a job, where `concurrent-limit` does not say; nil: cores, at most 12.
+  /// Blocks at once within a job, where `concurrent-limit` does not say; nil: twice the cores, 4 to 12, since some of
+  /// them wait for the disk while others compute.
   public var concurrency: Int?
   /// How often a transient error is met before the job has failed.
   public var attempts = 8
@@ -26,7 +27,7 @@ public struct Configuration: Sendable, Hashable {
   public init() {}
 
   public func maxJobs(cores: Int) -> Int { maxJobs ?? cores + 2 }
-  public func concurrency(cores: Int) -> Int { concurrency ?? max(1, min(cores, 12)) }
+  public func concurrency(cores: Int) -> Int { concurrency ?? max(4, min(2 * cores, 12)) }
 }
 
 extension Configuration {

@@ -11,7 +11,7 @@ import Testing
     #expect(try read("") == Configuration())
     #expect(try read("# nothing\n") == Configuration())
     #expect(Configuration().maxJobs(cores: 2) == 4)
-    #expect(Configuration().concurrency(cores: 64) == 12)
+    #expect([1, 2, 4, 64].map { Configuration().concurrency(cores: $0) } == [4, 4, 8, 12])
   }
 
   @Test func everySetting() throws {

@@ -69,6 +69,45 @@ import Testing
     #expect(bytes.allSatisfy { $0 == 7 })
   }
 
+  /// Lengths around the unit of direct writes, and an address that it does not take.
+  @Test(arguments: [0, 1, 4095, 4096, 4097, 3 * 4096 + 1, 2 << 20], [0, 1])
+  func whatIsFilledIsThere(length: Int, shift: Int) throws {
+    var noise = Noise(seed: UInt64(length))
+    let bytes = noise.bytes(length)
+    let file = try OpenFile.open(folder("filled-\(length)-\(shift)"), .createNew(permissions: 0o600))
+    try aligned(bytes, shift: shift) { try file.fill($0) }
+    #expect(try Folder.readFile(file.path, limit: .max) == bytes)
+    // It is as good as any other file afterwards, also for what is written in odd places.
+    try [UInt8]([1, 2, 3]).withUnsafeBytes { try file.write($0, at: 5) }
+    #expect(try Array(Folder.readFile(file.path, limit: .max)[5..<8]) == [1, 2, 3])
+  }
+
+  @Test func directWritesAndOthersMakeOneFile() throws {
+    var noise = Noise(seed: 7)
+    let file = try OpenFile.open(folder("direct"), .createNew(permissions: 0o600))
+    let writer = DirectWriter(file)
+    var expected = [UInt8](repeating: 0, count: 100_000)
+    for (offset, length, shift) in [
+      (40960, 8192, 0), (0, 4096, 0), (4096, 5000, 0), (9096, 3000, 0), (20480, 4096, 3), (81920, 18080, 0),
+    ] {
+      let bytes = noise.bytes(length)
+      try aligned(bytes, shift: shift) { try writer.write($0, at: UInt64(offset)) }
+      expected.replaceSubrange(offset..<(offset + length), with: bytes)
+    }
+    #expect(try Folder.readFile(file.path, limit: .max) == expected)
+    #expect(throws: SystemError.self) {
+      try aligned(noise.bytes(4096), shift: 0) { try writer.write($0, at: 1 << 62) }
+    }
+  }
+
+  private func aligned<R>(_ bytes: [UInt8], shift: Int, _ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count + shift, alignment: 4096)
+    defer { buffer.deallocate() }
+    let target = UnsafeMutableRawBufferPointer(rebasing: buffer[shift...])
+    target.copyBytes(from: bytes)
+    return try body(UnsafeRawBufferPointer(target))
+  }
+
   @Test func errorsNameTheCallThePathAndTheAnswer() {
     let error = #expect(throws: SystemError.self) { try OpenFile.open(folder("absent"), .read) }
     #expect(error?.description == "open \(folder("absent")): No such file or directory")

@@ -7,6 +7,7 @@ final class NewImage: Device {
   private let params: NewImageParams
   private let partial: PartialImage
   private let host: any Host
+  private let writer: DirectWriter
 
   init(_ params: NewImageParams, request: OpenRequest, host: any Host) throws {
     self.params = params
@@ -16,6 +17,7 @@ final class NewImage: Device {
     if let size { try Self.check(size: size) }
     partial = try PartialImage.open(
       params.partialFolder, continuing: request.checkpoint.map { String(decoding: $0, as: UTF8.self) })
+    writer = DirectWriter(partial.file)
     // A size that no file can have, in a foreign backup's config, is refused here and not after years of zeros.
     let written = try partial.file.size()
     if let size, written < size {
@@ -51,7 +53,7 @@ final class NewImage: Device {
   }
 
   func write(_ buffer: UnsafeRawBufferPointer, at offset: UInt64) throws {
-    try partial.file.write(buffer, at: offset)
+    try writer.write(buffer, at: offset)
   }
 
   /// Beyond the end of the file there is nothing to do; below it an earlier attempt may have written.

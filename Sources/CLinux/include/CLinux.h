@@ -51,6 +51,12 @@ int clinux_peer_credentials(int socket, int32_t *pid, uint32_t *uid, uint32_t *g
 /* open with mode; O_CLOEXEC is always set. */
 int clinux_open(const char *path, int flags, uint32_t mode);
 
+/* fcntl F_SETFL: O_DIRECT on or off. */
+int clinux_set_direct(int descriptor, int direct);
+
+/* Opens the file behind a descriptor once more, for writing with O_DIRECT. */
+int clinux_reopen_direct(int descriptor);
+
 /* flock LOCK_EX, with LOCK_NB where `wait` is 0. */
 int clinux_lock_exclusive(int descriptor, int wait);
 

@@ -155,7 +155,7 @@ public final class FileStore: ObjectStore {
     let temporary = "\(target).tmp.\(WallClock.nanoseconds())"
     let file = try OpenFile.open(temporary, .createNew(permissions: Self.filePermissions))
     do throws(SystemError) {
-      try file.write(bytes, at: 0)
+      try file.fill(bytes)
       try file.syncData()
       try RawRename.replace(temporary, target)
     } catch {
