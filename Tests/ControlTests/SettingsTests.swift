@@ -26,7 +26,7 @@ import Testing
     #expect(settings.engine.workerPath == folder("prefix/libexec/drover/drover-worker"))
     #expect(settings.engine.pluginFolders == [folder("prefix/lib/drover/plugins")])
     #expect(settings.engine.maxJobs == 8)
-    #expect(settings.engine.concurrency == 6)
+    #expect(settings.engine.concurrency == 12)
     #expect(settings.server.readOnlySocketPath.hasSuffix("/drover-ro.sock"))
     #expect(settings.configurationFile == nil)
     #expect(settings.notifySocket == nil)

@@ -46,7 +46,8 @@ final class DroverHost: @unchecked Sendable {  // used by one test, which does o
     daemon = try ChildProcess.spawn(
       "\(bin)/droverd", arguments: arguments, environment: environment,
       descriptors: [(null.descriptor, 0), (log.descriptor, 1), (log.descriptor, 2)])
-    try until("the daemon answers", within: 30) { try run("version").code == 0 }
+    // `version` alone answers without a daemon, too.
+    try until("the daemon answers", within: 60) { try run("status").code == 0 }
   }
 
   /// Asks again and again until it is so; fails after `seconds`, with the daemon's log.
@@ -109,6 +110,16 @@ final class DroverHost: @unchecked Sendable {  // used by one test, which does o
 
   func run(_ arguments: String..., input: String? = nil) throws -> Output {
     try begin(arguments, input: input).end()
+  }
+
+  /// Runs the command line where nothing but success will do; what it said is in the error.
+  func succeed(_ arguments: String..., sourceLocation: SourceLocation = #_sourceLocation) throws {
+    let output = try begin(arguments).end()
+    if output.code != 0 {
+      Issue.record(
+        "drover \(arguments.joined(separator: " ")): \(output)\nthe daemon said:\n\(daemonLog)",
+        sourceLocation: sourceLocation)
+    }
   }
 
   /// Applies the manifest and, where asked, waits for its objects' final state.

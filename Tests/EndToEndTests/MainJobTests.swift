@@ -106,7 +106,7 @@ extension EndToEnd {
     @Test(.timeLimit(.minutes(2))) func backupCreateListInspectDelete() throws {
       let host = try DroverHost()
       let image = try TestImage.make(host.folder("parrot.img"), size: 8 << 20)
-      #expect(try host.run("image", "create", "parrot", "--from-file", image.path, "--wait").code == 0)
+      try host.succeed("image", "create", "parrot", "--from-file", image.path, "--wait")
       let created = try host.run(
         "backup", "create", "image", "parrot", "--label", "a=b", "--compression", "gzip", "--wait")
       #expect(created.code == 0, "\(created)")
@@ -131,7 +131,7 @@ extension EndToEnd {
     @Test(.timeLimit(.minutes(2))) func aSyncedRecordNeverStartsABackup() throws {
       let host = try DroverHost()
       let image = try TestImage.make(host.folder("parrot.img"), size: 4 << 20)
-      #expect(try host.run("image", "create", "parrot", "--from-file", image.path, "--wait").code == 0)
+      try host.succeed("image", "create", "parrot", "--from-file", image.path, "--wait")
       #expect(try host.apply(Manifest.backup("mirror", of: "parrot", userCreated: false), wait: false).code == 0)
       // Were it to start a backup, a second one after it would find the config in the store.
       #expect(try host.run("backup", "create", "image", "parrot", "--wait").code != 0, "one record an image and target")

@@ -39,7 +39,7 @@ extension EndToEnd {
     @Test(.timeLimit(.minutes(3))) func aFolderThatVanishesAndComesBack() throws {
       let host = try DroverHost()
       let image = try TestImage.make(host.folder("parrot.img"), size: 4 << 20)
-      #expect(try host.run("image", "create", "parrot", "--from-file", image.path, "--wait").code == 0)
+      try host.succeed("image", "create", "parrot", "--from-file", image.path, "--wait")
       try Folder.create(host.folder("elsewhere"))
       let applied = try host.apply(target(host))
       #expect(applied.code == 0, "\(applied)")
