@@ -159,6 +159,9 @@ let package = Package(
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ]),
     tests("CommandLineTests", ["DroverModel", "Manifests", "ControlAPI"]),
-    tests("EndToEndTests", ["DroverModel", "LinuxSystem", "OpenSSL"]),
+    tests(
+      "EndToEndTests",
+      ["Backupstore", "DroverModel", "LinuxSystem", "OpenSSL", .product(name: "GRDB", package: "GRDB.swift")],
+      resources: [.copy("Faults/effects.c")]),
   ]
 )

@@ -22,11 +22,13 @@ public struct ImageSidecar: Sendable, Hashable, Codable {
   public var droverModifiedNanoseconds: Int64?
   public var droverChangedNanoseconds: Int64?
   public var droverInode: UInt64?
+  /// Drover's: the job that made the image. Nil where another program did.
+  public var droverJob: String?
 
   /// Describes a finished image that has `status` now and is or will be found at `path`.
   public init(
     path: String, uuid: String, description: ImageDescription, status: FileStatus, expectedChecksum: String?,
-    checksum: String?
+    checksum: String?, job: String? = nil
   ) {
     name = path
     self.uuid = uuid
@@ -39,6 +41,7 @@ public struct ImageSidecar: Sendable, Hashable, Codable {
     droverModifiedNanoseconds = status.modifiedNanoseconds
     droverChangedNanoseconds = status.changedNanoseconds
     droverInode = status.inode
+    droverJob = job
   }
 
   /// The checksum, if the file's bytes can't have changed since it was computed. Size, both times and the inode must be

@@ -109,7 +109,7 @@ extension Engine {
   private func removeFiles(_ name: String, _ uuid: String) async throws {
     let (folder, removed) = (layout.image(name, uuid), layout.removed(name, uuid))
     try await blocking {
-      try Folder.removeTree("\(folder).partial")
+      for unfinished in [".partial", ".removed.partial"] { try Folder.removeTree(folder + unfinished) }
       if try FileStatus.of(folder, followLinks: false) != nil { try Folder.rename(folder, removed) }
       try Folder.removeTree(removed)
     }

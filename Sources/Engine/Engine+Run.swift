@@ -170,7 +170,7 @@ extension Engine {
   /// Finished jobs beyond the configured number are forgotten, the oldest first. Those of an object that is there stay
   /// while they are its last.
   private func pruneHistory() {
-    if environment.now() - eventsPruned >= 3600 || eventsPruned == 0 {
+    if abs(environment.now() - eventsPruned) >= 3600 {
       eventsPruned = environment.now()
       try? catalog.commit([.pruneEvents(keeping: Self.eventHistory)])
     }

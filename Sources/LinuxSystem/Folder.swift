@@ -114,6 +114,15 @@ public enum Folder {
     }
   }
 
+  /// Whether the name is that of a temporary of `writeDurably`, which only a crash leaves behind.
+  public static func isTemporary(_ name: String) -> Bool {
+    let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+    guard parts.count >= 3, parts[parts.count - 2] == "tmp", let digits = parts.last, !digits.isEmpty else {
+      return false
+    }
+    return digits.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+  }
+
   public static func writeDurably(_ path: String, _ bytes: [UInt8], permissions: UInt32 = 0o644) throws(SystemError) {
     try unsafe bytes.withBytes { (buffer) throws(SystemError) in
       try unsafe writeDurably(path, buffer, permissions: permissions)

@@ -128,7 +128,7 @@ import Testing
   @Test func aPlaceThatHoldsSomethingElseIsLeftAlone() throws {
     let open = try shop.open()
     try shop.write(content, to: open)
-    let squatter = Workshop()
+    let squatter = Workshop(job: "another")
     try squatter.make(noise(4096, seed: 9))
     try Folder.rename(squatter.place, shop.place)
     let error = try stageError { try shop.commit(content, to: open) }

@@ -10,6 +10,7 @@ import Testing
 /// One place for an image, and what copying to it takes.
 struct Workshop {
   let folder = TemporaryFolder("clone")
+  var job = "j1"
   let host = RecordingHost()
   var place: String { folder("images/parrot-0a1b2c3d") }
   var partial: String { place + ".partial" }
@@ -21,7 +22,7 @@ struct Workshop {
     let expected = expected.map { #", "expectedChecksum": "\#($0)""# } ?? ""
     return OpenRequest(
       role: .sink, writable: true,
-      params: #"{"folder": "\#(place)", "name": "parrot", "uuid": "\#(uuid)"\#(expected)}"#, job: "j1",
+      params: #"{"folder": "\#(place)", "name": "parrot", "uuid": "\#(uuid)"\#(expected)}"#, job: job,
       jobFolder: folder.path, checkpoint: checkpoint, source: source)
   }
 
@@ -153,15 +154,32 @@ func noise(_ count: Int, seed: UInt64 = 3) -> [UInt8] {
     #expect(try FileStatus.of(shop.place) == nil)
   }
 
-  @Test func discardRemovesThePartialFolderOnly() throws {
+  @Test func discardLeavesTheImageOfAnotherJob() throws {
     try shop.make(noise(4096))
-    let other = try shop.open()
-    try shop.write(noise(8192), to: other)
+    var later = shop
+    later.job = "j2"
+    let other = try later.open()
+    try later.write(noise(8192), to: other)
     other.close()
-    try CloneStage.discard(shop.request(), host: shop.host)
-    try CloneStage.discard(shop.request(), host: shop.host)
+    try CloneStage.discard(later.request(), host: shop.host)
+    try CloneStage.discard(later.request(), host: shop.host)
     #expect(try Folder.list(shop.folder("images")) == ["parrot-0a1b2c3d"])
     #expect(shop.finished == noise(4096))
+  }
+
+  /// An attempt that was killed between its last step and its last word has left a whole image. The job is discarded
+  /// only where nobody has heard that word, so nobody misses it.
+  @Test func discardTakesBackWhatTheJobPutInPlace() throws {
+    try shop.make(noise(4096))
+    try CloneStage.discard(shop.request(), host: shop.host)
+    #expect(try Folder.list(shop.folder("images")) == [])
+  }
+
+  @Test func aLaterAttemptWithOtherContentReplacesWhatTheJobPutInPlace() throws {
+    try shop.make(noise(4096))
+    try shop.make(noise(8192))
+    #expect(shop.finished == noise(8192))
+    #expect(try Folder.list(shop.folder("images")) == ["parrot-0a1b2c3d"])
   }
 
   @Test func twoCantWriteOneImage() throws {

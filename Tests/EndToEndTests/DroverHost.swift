@@ -12,16 +12,25 @@ final class DroverHost: @unchecked Sendable {  // used by one test, which does o
   private var environment: [String: String]
   private let bin: String
   private var runs = 0
+  /// What goes wrong in its processes; nil: nothing does.
+  private(set) var effects: Effects?
+
+  /// A command of the shell that is run in the daemon's process before it: `ulimit -n 64`.
+  var limits: String?
 
   var state: String { folder("state") }
   var socket: String { folder("drover.sock") }
   var images: String { "\(state)/images" }
   var store: String { "\(state)/store" }
 
-  init(plugins: [String] = [], configuration: String? = nil, start: Bool = true) throws {
+  init(
+    plugins: [String] = [], configuration: String? = nil, faulty: Bool = false, speed: Int = 8, start: Bool = true
+  ) throws {
     bin = BuiltProducts.folder
+    if faulty { effects = try Effects(in: folder.path, speed: speed) }
     environment = ["PATH": "/usr/bin:/bin", "HOME": folder.path, "DROVER_SOCKET": folder("drover.sock")]
     environment["DROVER_STATE"] = folder("state")
+    if faulty { environment["DROVER_PLUGINS"] = bin }
     if !plugins.isEmpty { environment["DROVER_PLUGINS"] = ([bin] + plugins).joined(separator: ":") }
     if let configuration {
       try Folder.writeDurably(folder("drover.yaml"), Array(configuration.utf8))
@@ -38,16 +47,36 @@ final class DroverHost: @unchecked Sendable {  // used by one test, which does o
 
   /// Starts the daemon and waits until its socket answers.
   func start() throws {
+    try launch()
+    // `version` alone answers without a daemon, too.
+    try until("the daemon answers", within: 60) { try run("status").code == 0 }
+  }
+
+  /// Starts the daemon and waits for nothing.
+  func launch() throws {
     let log = try OpenFile.open(folder("droverd.log"), .create(permissions: 0o600))
     lseek(log.descriptor, 0, SEEK_END)
     var arguments = ["droverd", "serve", "--state", state, "--socket", socket]
     if try FileStatus.of(folder("drover.yaml")) != nil { arguments += ["--config", folder("drover.yaml")] }
     let null = try OpenFile.open("/dev/null", .readWrite)
+    let program = try effects?.programs(from: bin) ?? bin
+    var command = (program: "\(program)/droverd", arguments: arguments)
+    if let limits {
+      let script = "\(limits); exec \(command.program) \"$@\""
+      command = ("/bin/sh", ["sh", "-c", script] + arguments)
+    }
     daemon = try ChildProcess.spawn(
-      "\(bin)/droverd", arguments: arguments, environment: environment,
+      command.program, arguments: command.arguments,
+      environment: environment.merging(effects?.environment(.daemon) ?? [:]) { $1 },
       descriptors: [(null.descriptor, 0), (log.descriptor, 1), (log.descriptor, 2)])
-    // `version` alone answers without a daemon, too.
-    try until("the daemon answers", within: 60) { try run("status").code == 0 }
+  }
+
+  /// False once its process has ended, also before anybody waited for it.
+  var daemonRuns: Bool {
+    guard let daemon, let stat = try? String(contentsOfFile: "/proc/\(daemon.pid)/stat", encoding: .utf8) else {
+      return false
+    }
+    return stat.split(separator: ")").last?.first { $0 != " " } != "Z"
   }
 
   /// Asks again and again until it is so; fails after `seconds`, with the daemon's log.

@@ -2,58 +2,185 @@ import DroverModel
 import Foundation
 import Glibc
 import LinuxSystem
+import Synchronization
 import TestKit
 import Testing
 
 extension EndToEnd {
-  /// For `./dev test --soak`: kills at random moments, again and again, and looks whether everything ends well.
+  /// For `./dev test --soak`: every persisted step of every kind of job dies once, and then, until the time is over, worker
+  /// and daemon die and fail at random steps and moments. docs/reliability.md says how to read it.
   @Suite(
-    .enabled(if: ProcessInfo.processInfo.environment["DROVER_SOAK"] != nil, "takes long: ./dev test --soak runs it"))
+    .enabled(if: Soak.isWanted, "takes long: ./dev test --soak runs it"),
+    .enabled(if: Effects.library != nil, "needs a C compiler, and programs without a sanitizer"))
   struct SoakTests {
-    @Test(.timeLimit(.minutes(30))) func killsAtRandomMoments() throws {
-      let host = try DroverHost()
-      let image = try TestImage.make(host.folder("parrot.img"), size: 40 << 20)
-      let web = try Web()
-      try web.serve("/parrot.img", file: image.path)
-      web.drip("/parrot.img", bytes: 4 << 20)
-      let url = "file://\(host.store)?backingImage=parrot"
-      let steps: [(String, String, String)] = [
-        (
-          "backingimage", "parrot",
-          Manifest.download("parrot", url: web.url("/parrot.img"), checksum: image.sha512)
-        ), ("backingimage", "copy", Manifest.clone("copy", of: "parrot")),
-        ("backupbackingimage", "parrot", Manifest.backup("parrot")),
-        ("backingimage", "restored", Manifest.restore("restored", url: url, checksum: image.sha512)),
-      ]
-      var noise = Noise(seed: UInt64(WallClock.nanoseconds()))
-      for round in 1...20 {
-        for (kind, name, manifest) in steps {
-          #expect(try host.apply(manifest, wait: false).code == 0)
-          for _ in 0..<Int.random(in: 1...3, using: &noise) {
-            usleep(UInt32.random(in: 0...900_000, using: &noise))
-            if Bool.random(using: &noise) {
-              #expect(try host.stop(signal: SIGKILL) == .signal(SIGKILL))
-              try host.start()
-            } else if let worker = try host.run("status", "-o", "json").json["workers"]?.array?.first?["pid"]?.int {
-              kill(pid_t(worker), SIGKILL)
-            }
-          }
-          let goal = kind == "backingimage" ? "ready" : "completed"
-          let waited = try host.run("wait", "\(kind)/\(name)", "--for", goal, "--timeout", "300s")
-          #expect(waited.code == 0, "round \(round): \(waited)")
-        }
-        for name in ["copy", "restored"] {
-          let path = try #require(try host.status("backingimage", name)["path"]?.string)
-          #expect(try TestImage.sha512(of: path) == image.sha512)
-        }
-        #expect(try host.imageFolders().allSatisfy { !$0.hasSuffix(".partial") })
-        #expect(try Folder.listIfPresent("\(host.store)/backupstore/volumes/22/fc/BACKINGIMAGE/locks") ?? [] == [])
-        for (kind, name, _) in steps.reversed() {
-          let deleted = try host.run("delete", kind, name, "--wait", "--timeout", "300s")
-          #expect(deleted.code == 0, "round \(round): \(deleted)")
-        }
-        #expect(try host.imageFolders() == [])
+    @Test(.timeLimit(.minutes(Soak.minutes + 60))) func everyStepAndRandomMoments() throws {
+      let soak = Soak()
+      soak.begin()
+      defer { soak.end() }
+      if let only = Soak.onlyRound {
+        try soak.randomRound(only)
+        return
+      }
+      try soak.everyStep()
+      while !soak.isOver { try soak.randomRound(soak.nextRound) }
+    }
+  }
+}
+
+/// One long run: its seed, its time, and what it has counted.
+final class Soak: Sendable {
+  private static let environment = ProcessInfo.processInfo.environment
+  static let isWanted = environment["DROVER_SOAK"] != nil
+  static let minutes = environment["DROVER_SOAK_MINUTES"].flatMap { Int($0) } ?? 60
+  /// To see one random round of a seed again.
+  static let onlyRound = environment["DROVER_SOAK_ROUND"].flatMap { Int($0) }
+  private static let seed =
+    environment["DROVER_SOAK_SEED"].flatMap { UInt64($0) } ?? UInt64(WallClock.nanoseconds()) % 1_000_000_000
+
+  private struct State {
+    var counts = KillRound.Counts()
+    var failedRounds = 0
+    var stepsLeft = 0
+    var randomRounds = 0
+    var hasEnded = false
+  }
+  private let state = Mutex(State())
+  private let start = BootClock.seconds()
+
+  var isOver: Bool { BootClock.seconds() - start >= Double(Self.minutes) * 60 }
+  /// Of the random rounds, from 1.
+  var nextRound: Int { state.withLock { $0.randomRounds + 1 } }
+
+  /// From now on a line of counts is printed every minute.
+  func begin() {
+    say("soak: seed \(Self.seed), \(Self.minutes) minutes")
+    Thread.detachNewThread { [self] in
+      var told = 0
+      while !state.withLock({ $0.hasEnded }) {
+        usleep(500_000)
+        let minute = Int((BootClock.seconds() - start) / 60)
+        guard minute > told else { continue }
+        told = minute
+        report()
       }
     }
+  }
+
+  func end() {
+    state.withLock { $0.hasEnded = true }
+    report()
+  }
+
+  private func report() {
+    let (counts, failed, left) = state.withLock { ($0.counts, $0.failedRounds, $0.stepsLeft) }
+    let seconds = Int(BootClock.seconds() - start)
+    say(
+      "soak: \(seconds / 60):\(seconds % 60 < 10 ? "0" : "")\(seconds % 60) seed \(Self.seed) rounds \(counts.rounds) "
+        + "faults \(counts.faults) random-kills \(counts.killedAtRandom) daemon-starts \(counts.daemonStarts) "
+        + "jobs \(counts.jobs) attempts \(counts.attempts) images \(counts.images) backups \(counts.backups) "
+        + "steps-left \(left) findings \(Findings.count) failed-rounds \(failed)")
+  }
+
+  private func say(_ line: String) {
+    let bytes = Array((line + "\n").utf8)
+    _ = write(STDERR_FILENO, bytes, bytes.count)
+  }
+
+  private func carryOut(_ label: String, _ round: () throws -> KillRound) {
+    let before = Findings.count
+    do {
+      let counts = try round().run()
+      state.withLock { $0.counts += counts }
+    } catch {
+      Findings.check(false, "\(label): \(error)")
+    }
+    if Findings.count > before {
+      state.withLock { $0.failedRounds += 1 }
+      say("soak: FAILED \(label), seed \(Self.seed)")
+    }
+  }
+
+  // MARK: Every step
+
+  private static let itemsAtOnce = 10
+
+  /// Each step of each kind of job: the worker dies before it, and worker and daemon die before it. Each early step of
+  /// the daemon. As far as the time allows.
+  func everyStep() throws {
+    let profile = try StepProfile.measure()
+    var slices: [(label: String, faults: [Effects.Fault])] = []
+    for how in ["kill", "kill-both"] {
+      let longest = profile.all.values.map(\.count).max() ?? 0
+      for first in stride(from: 0, to: longest, by: Self.itemsAtOnce) {
+        let steps = profile.all.mapValues { Array($0.dropFirst(first).prefix(Self.itemsAtOnce)) }
+        slices.append(("\(how) at steps from \(first + 1)", profile.faults(steps: steps, how: [how], deaths: 1)))
+      }
+      guard how == "kill" else { continue }
+      for last in stride(from: 200, to: 0, by: -10) {
+        let lives = (0..<10).map { life in
+          Effects.Fault(id: life + 1, after: life, role: .daemon, step: last - life, how: "kill")
+        }
+        slices.append(("the daemon dies at its steps \(last) to \(last - 9)", lives))
+      }
+    }
+    state.withLock { $0.stepsLeft = slices.reduce(0) { $0 + $1.faults.count } }
+    let images = try StampedImages()
+    for slice in slices where !isOver {
+      carryOut(slice.label) {
+        let items = slice.faults.first?.role == .daemon ? 1 : profile.items(slice.faults)
+        return try KillRound(slice.label, items: items, faults: slice.faults, images: images)
+      }
+      state.withLock { $0.stepsLeft -= slice.faults.count }
+    }
+  }
+
+  // MARK: Random
+
+  /// The same for the same seed and number, but for what the machine does.
+  func randomRound(_ number: Int) throws {
+    let profile = try StepProfile.measure()
+    var noise = Noise(seed: Self.seed &+ UInt64(number) &* 1_000_003)
+    let images = try StampedImages(seed: Self.seed)
+    let label: String
+    let items = Int.random(in: 1...6, using: &noise)
+    let make: () throws -> KillRound
+    switch Int.random(in: 0..<5, using: &noise) {
+    case 0:
+      label = "random round \(number): workers die"
+      let faults = profile.random(items: items, how: ["kill", "kill-after", "tear"], using: &noise)
+      make = { try KillRound(label, items: items, faults: faults, images: images) }
+    case 1:
+      label = "random round \(number): both die"
+      let faults = profile.random(items: items, how: ["kill-both", "kill-parent", "kill"], using: &noise)
+      make = { try KillRound(label, items: items, faults: faults, images: images) }
+    case 2:
+      label = "random round \(number): the daemon dies"
+      let lives = (0..<12).map { life in
+        Effects.Fault(
+          id: life + 1, after: life, role: .daemon, step: Int.random(in: 1...250, using: &noise),
+          how: ["kill", "kill-after", "tear"].randomElement(using: &noise)!)
+      }
+      make = { try KillRound(label, items: items, faults: lives, images: images) }
+    case 3:
+      label = "random round \(number): errors"
+      let faults = profile.random(items: items, how: ["fail-5", "fail-28", "fail-30", "kill"], using: &noise)
+      make = { try KillRound(label, items: items, faults: faults, images: images, retriesByHand: true) }
+    default:
+      label = "random round \(number): kills at random moments"
+      let slow = try StampedImages(seed: Self.seed, blocks: 12, isSlow: true)
+      let moments = Mutex(noise)
+      make = {
+        try KillRound(label, items: items, images: slow) { round in
+          let (pause, chance) = moments.withLock { noise in
+            (UInt32.random(in: 0...600_000, using: &noise), Int.random(in: 0..<6, using: &noise))
+          }
+          guard round.counts.killedAtRandom < 30 else { return }
+          usleep(pause)
+          if chance < 2 { try round.kill(daemon: chance == 0) }
+        }
+      }
+    }
+    carryOut(label, make)
+    state.withLock { $0.randomRounds += 1 }
   }
 }

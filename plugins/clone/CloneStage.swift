@@ -32,6 +32,8 @@ public enum CloneStage: Stage {
 
   public static func discard(_ request: OpenRequest, host: any Host) throws {
     guard request.role == .sink else { return }
-    try Folder.removeTree(NewImageParams(request).partialFolder)
+    let params = try NewImageParams(request)
+    try Folder.removeTree(params.partialFolder)
+    try FinishedImage.remove(params, madeBy: request.job)
   }
 }

@@ -26,13 +26,29 @@ struct FinishedImage {
     return FinishedImage(path: params.image, sidecar: sidecar, format: try ImageDescription.of(file).format)
   }
 
-  func require(size: UInt64, checksum: String?) throws {
-    guard sidecar.size == Int64(clamping: size), sidecar.currentChecksum == checksum else {
-      throw Self.taken(Folder.parent(of: path))
-    }
+  func holds(size: UInt64, checksum: String?) -> Bool {
+    sidecar.size == Int64(clamping: size) && sidecar.currentChecksum == checksum
   }
 
-  private static func taken(_ folder: String) -> StageError {
+  /// Takes an image out of its place that no job has answered for.
+  static func remove(_ params: NewImageParams) throws {
+    // Out of the way first, in one step, so that half an image is never taken for one.
+    let removed = params.folder + ".removed.partial"
+    try Folder.removeTree(removed)
+    try Folder.rename(params.folder, removed)
+    try Folder.removeTree(removed)
+  }
+
+  /// The same, if an attempt of this job put it there and died before it could say so.
+  static func remove(_ params: NewImageParams, madeBy job: String) throws {
+    try Folder.removeTree(params.folder + ".removed.partial")
+    guard try FileStatus.of(params.image, followLinks: false)?.isRegular == true,
+      let sidecar = try ImageSidecar.read(of: params.image), sidecar.uuid == params.uuid, sidecar.droverJob == job
+    else { return }
+    try remove(params)
+  }
+
+  static func taken(_ folder: String) -> StageError {
     StageError(
       "conflict", "\(folder) is there already and holds something else",
       hint: "move it away; Drover never writes over an image")

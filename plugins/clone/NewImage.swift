@@ -8,10 +8,12 @@ final class NewImage: Device {
   private let partial: PartialImage
   private let host: any Host
   private let writer: DirectWriter
+  private let job: String
 
   init(_ params: NewImageParams, request: OpenRequest, host: any Host) throws {
     self.params = params
     self.host = host
+    job = request.job
     _ = try FinishedImage.find(params)
     let size = try request.source?.info().size
     if let size { try Self.check(size: size) }
@@ -77,9 +79,13 @@ final class NewImage: Device {
       throw StageError("checksum-mismatch", "the image has SHA-512 \(checksum), expected was \(expected)")
     }
     if let finished = try FinishedImage.find(params) {
-      try finished.require(size: commit.size, checksum: checksum)
-      try Folder.removeTree(partial.folder)
-      return host.emit("result", json: try finished.result())
+      if finished.holds(size: commit.size, checksum: checksum) {
+        try Folder.removeTree(partial.folder)
+        return host.emit("result", json: try finished.result())
+      }
+      // What the source holds now counts, not what an attempt of this job saw that died before it could say so.
+      guard finished.sidecar.droverJob == job else { throw FinishedImage.taken(params.folder) }
+      try FinishedImage.remove(params)
     }
     let finished = try finish(commit.size, checksum, commit.blockHashes)
     try partial.rename(to: params.folder)
@@ -96,7 +102,7 @@ final class NewImage: Device {
     }
     let sidecar = ImageSidecar(
       path: params.image, uuid: params.uuid, description: description, status: try partial.file.status(),
-      expectedChecksum: params.expectedChecksum, checksum: checksum)
+      expectedChecksum: params.expectedChecksum, checksum: checksum, job: job)
     try sidecar.write(beside: partial.file.path)
     return FinishedImage(path: params.image, sidecar: sidecar, format: description.format)
   }

@@ -21,6 +21,10 @@ final class PartialImage: Sendable {
   static func open(_ folder: String, continuing identifier: String?) throws -> PartialImage {
     if let old = try existing(folder), try lock(old) {
       if let identifier, try marker(folder) == identifier {
+        // What an attempt made that died between its last block and its last step is made anew.
+        for name in try Folder.list(folder) where name != "backing" && name != "partial" {
+          try Folder.removeTree("\(folder)/\(name)")
+        }
         return PartialImage(folder: folder, file: old, identifier: identifier)
       }
     }

@@ -26,8 +26,8 @@ enum RestoreStage: Stage {
   static func open(_ request: OpenRequest, host: any Host) throws -> any Device {
     let url = try ImageBackupURL(request.params(as: Params.self).url)
     let session = StoreSession(
-      store: try openStore(url.target), observer: HostObserver(host: host),
-      lockJournal: LockJournal(path: "\(request.jobFolder)/restore.locks"), timing: timing)
+      store: try openStore(url.target), observer: HostObserver(host: host), lockJournal: journal(request),
+      timing: timing)
     let restore = try ImageRestore.open(url, session)
     do {
       try host.emit("source", SourceRecord(restore.config))
@@ -36,6 +36,15 @@ enum RestoreStage: Stage {
       throw error
     }
     return RestoreDevice(restore)
+  }
+
+  static func discard(_ request: OpenRequest, host: any Host) throws {
+    let url = try ImageBackupURL(request.params(as: Params.self).url)
+    try journal(request).removeLocks(from: openStore(url.target))
+  }
+
+  private static func journal(_ request: OpenRequest) -> LockJournal {
+    LockJournal(path: "\(request.jobFolder)/restore.locks")
   }
 }
 

@@ -1,6 +1,8 @@
 extension ObjectStore {
   /// Names of all blocks of images that are there. Foreign files are left out.
-  func imageBlocks(deadline: Deadline = .never, observer: any StoreObserver) throws(StoreError) -> Set<BlockName> {
+  func imageBlocks(
+    deadline: Deadline = .never, observer: any StoreObserver, temporary: (String) -> Void = { _ in }
+  ) throws(StoreError) -> Set<BlockName> {
     var names: Set<BlockName> = []
     var seen = 0
     try visit(
@@ -11,7 +13,11 @@ extension ObjectStore {
         try observer.checkCancelled()
         observer.phase("listing the store", "\(seen) blocks")
       }
-      if let name = StoreLayout.block(atRelative: path) { names.insert(name) }
+      if let name = StoreLayout.block(atRelative: path) {
+        names.insert(name)
+      } else if StoreName.isTemporary(path) {
+        temporary("\(StoreLayout.imageBlocks)/\(path)")
+      }
     }
     return names
   }

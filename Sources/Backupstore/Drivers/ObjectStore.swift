@@ -39,6 +39,28 @@ public protocol ObjectStore: AnyObject, Sendable {
 
   /// Removes one object. One that is not there is fine.
   func remove(_ path: String, deadline: Deadline) throws(StoreError)
+
+  /// From now on the names of unfinished writes end in this number, where the driver makes such names, so that whoever
+  /// goes on after a crash knows what is its own: see `TemporaryMark`. Two threads never write one path at once.
+  func mark(temporaries mark: TemporaryMark)
+}
+
+extension ObjectStore {
+  public func mark(temporaries mark: TemporaryMark) {}
+}
+
+/// Whose unfinished writes `NAME.tmp.DIGITS` are: the digits are made of the name of the lock that they were done under.
+public struct TemporaryMark: Sendable, Hashable {
+  /// Longhorn's own are nanoseconds since 1970.
+  public var digits: UInt64
+
+  /// Nil for a lock that is not one of Drover's.
+  init?(lock name: String) {
+    guard let number = name.split(separator: "-").last.flatMap({ UInt64($0, radix: 16) }) else { return nil }
+    digits = number
+  }
+
+  var suffix: String { ".tmp.\(digits)" }
 }
 
 public struct ObjectStatus: Sendable, Hashable {

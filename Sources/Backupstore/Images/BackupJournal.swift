@@ -9,7 +9,7 @@ final class BackupJournal: Sendable {
   private static let recordLength = 33
 
   init(folder: String) {
-    locks = LockJournal(path: "\(folder)/backup.locks")
+    locks = LockJournal(path: "\(folder)/backup.locks", keepsReleased: true)
     blocks = "\(folder)/backup.blocks"
   }
 

@@ -17,20 +17,26 @@ struct BlockCollection {
   /// Throws when it was cancelled or the lock was lost; what was not removed by then stays for the next time.
   func run() throws(StoreError) -> Outcome {
     let unreferenced: [BlockName]
+    var unfinished: [String] = []
     do throws(StoreError) {
-      unreferenced = try findUnreferenced()
+      unreferenced = try findUnreferenced { unfinished.append($0) }
     } catch  where error.code == .cancelled || error.code == .lockLost {
       throw error
     } catch {
       session.observer.log(.warning, "unreferenced blocks are kept: \(error.message)")
       return Outcome(removed: 0, kept: error.message)
     }
+    // Nobody uses the store, so these are of writers that died.
+    for path in unfinished {
+      try lock.check()
+      try store.remove(path, deadline: .usual)
+    }
     return try remove(unreferenced)
   }
 
-  /// Throws with the reason why no block may be removed.
-  private func findUnreferenced() throws(StoreError) -> [BlockName] {
-    let present = try store.imageBlocks(observer: session.observer)
+  /// Tells of unfinished writes on the way. Throws with the reason why no block may be removed.
+  private func findUnreferenced(unfinished: (String) -> Void) throws(StoreError) -> [BlockName] {
+    let present = try store.imageBlocks(observer: session.observer, temporary: unfinished)
     if present.isEmpty { return [] }
     let names = try store.imageNames()
     var unreferenced = present
@@ -38,7 +44,7 @@ struct BlockCollection {
     for name in names {
       try session.observer.checkCancelled()
       session.observer.phase("counting references", name)
-      guard let config = try config(name) else { continue }
+      guard let config = try config(name, unfinished) else { continue }
       images += 1
       for block in config.blocks { unreferenced.remove(block.name) }
     }
@@ -50,12 +56,13 @@ struct BlockCollection {
   }
 
   /// Nil for a name that holds no backup: a foreign file, or an empty folder.
-  private func config(_ name: String) throws(StoreError) -> ImageConfig? {
+  private func config(_ name: String, _ unfinished: (String) -> Void) throws(StoreError) -> ImageConfig? {
     guard let config = try store.imageConfig(name) else {
       let others = try store.names(in: StoreLayout.image(name), deadline: .usual)
       guard others.allSatisfy({ StoreName.isTemporary($0) }) else {
         throw doubt("image \(name) has files but no config")
       }
+      for file in others { unfinished("\(StoreLayout.image(name))/\(file)") }
       return nil
     }
     if !config.isComplete, let holder = try lock.holder(of: config) {

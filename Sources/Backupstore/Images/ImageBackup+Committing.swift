@@ -1,4 +1,5 @@
 import Compression
+import Synchronization
 
 extension ImageBackup {
   /// Makes the backup complete: every block that the final config names was listed or written under the unbroken lock,
@@ -38,7 +39,10 @@ extension ImageBackup {
     try lock.check()
     try session.store.write(StoreLayout.imageConfig(request.name), document: document)
     try flush()
-    journal.remove()
+    // Where the lock was lost while the config was written, a deletion may not have counted it: the next attempt sees
+    // whether all blocks are still there.
+    try lock.check()
+    isDone.store(true, ordering: .relaxed)
     return ImageBackupResult(url: url, config: config, uploadedBytes: uploader.uploadedBytes)
   }
 
@@ -58,7 +62,7 @@ extension ImageBackup {
     try flush()
     // Without the lock, a deletion may have taken it away meanwhile.
     try lock.check()
-    journal.remove()
+    isDone.store(true, ordering: .relaxed)
     return ImageBackupResult(url: url, config: existing, uploadedBytes: uploader.uploadedBytes)
   }
 

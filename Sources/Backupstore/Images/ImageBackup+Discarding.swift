@@ -5,6 +5,7 @@ extension ImageBackup {
     let journal = BackupJournal(folder: jobFolder)
     let owners = try journal.locks.names()
     guard !owners.isEmpty, StoreName.isValid(name) else { return journal.remove() }
+    let abandoned = AbandonedWrites(store: session.store, locks: try journal.locks.abandoned())
     var session = session
     session.lockJournal = journal.locks
     session.timing.patience = min(session.timing.patience ?? .infinity, 10 * session.timing.settle)
@@ -21,6 +22,15 @@ extension ImageBackup {
       try session.store.remove(StoreLayout.imageConfig(name), deadline: .usual)
       try session.store.sync(deadline: .usual)
     }
+    if !abandoned.locks.isEmpty {
+      var left: [String] = []
+      _ = try session.store.imageBlocks(observer: session.observer) { path in
+        if abandoned.includes(path) { left.append(path) }
+      }
+      try abandoned.remove(left)
+      try abandoned.removeTemporaries(in: StoreLayout.image(name))
+    }
+    lock.release()
     journal.remove()
   }
 }

@@ -37,7 +37,7 @@ extension ImageBackup {
       try session.store.sync(deadline: .usual)
     }
     // After the stub, so that the list is one of this lock's time.
-    let present = try session.store.imageBlocks(observer: session.observer)
+    let present = try listBlocks(request.name, session, lock.name)
     let backup = ImageBackup(
       session: session, request: request, lock: lock, url: url,
       uploader: BlockUploader(
@@ -45,6 +45,22 @@ extension ImageBackup {
       createdTime: createdTime, existing: existing)
     if existing == nil, let point { try backup.resume(from: point) }
     return backup
+  }
+
+  /// The blocks that are there; on the way, what killed attempts of this job left unfinished is removed.
+  private static func listBlocks(
+    _ name: String, _ session: StoreSession, _ lock: String
+  ) throws(StoreError) -> Set<BlockName> {
+    let abandoned = try session.lockJournal?.abandoned().filter { $0 != lock } ?? []
+    let unfinished = AbandonedWrites(store: session.store, locks: abandoned)
+    var left: [String] = []
+    let present = try session.store.imageBlocks(observer: session.observer) { path in
+      if unfinished.includes(path) { left.append(path) }
+    }
+    try unfinished.remove(left)
+    try unfinished.removeTemporaries(in: StoreLayout.image(name))
+    try session.lockJournal?.release(abandoned)
+    return present
   }
 
   /// The complete backup that has the name; nil: the name is free, or only a dead stub has it.

@@ -18,6 +18,8 @@ public final class ImageBackup: Sendable {
   let existing: ImageConfig?
   private let zeroNames: (whole: BlockName, last: BlockName)
   private let table: Mutex<Table>
+  /// The journal is needed no more once the lock is released: before, it is what names a lock that a death leaves.
+  let isDone = Atomic(false)
 
   private struct Table {
     /// By index of the block; nil is a hole.
@@ -90,7 +92,10 @@ public final class ImageBackup: Sendable {
   }
 
   /// Releases the lock. Without a commit the stub stays; nobody's lock stands behind it any more.
-  public func close() { lock.release() }
+  public func close() {
+    lock.release()
+    if isDone.load(ordering: .relaxed) { journal.remove() }
+  }
 
   var blockCount: Int { table.withLock { $0.names.count } }
 

@@ -16,9 +16,12 @@ extension StoreLock {
     let end = session.timing.patience.map { session.clock.bootSeconds() + $0 }
     let name = StoreName.random("lock")
     if let journal = session.lockJournal {
-      try removeEarlier(journal, folder)
+      let earlier = AbandonedWrites(store: session.store, locks: try journal.abandoned())
+      try earlier.removeLocks(in: folder)
+      if !journal.keepsReleased { try journal.release(earlier.locks) }
       try journal.add(name)
     }
+    if let mark = TemporaryMark(lock: name) { session.store.mark(temporaries: mark) }
     while true {
       try session.observer.checkCancelled()
       let attempt = LockAttempt(name: name, type: type, folder: folder, session: session)
@@ -32,12 +35,6 @@ extension StoreLock {
     }
   }
 
-  /// The locks that this job's earlier attempts left.
-  private static func removeEarlier(_ journal: LockJournal, _ folder: LockFolder) throws(StoreError) {
-    for name in try journal.names() where try folder.modified(name, deadline: .usual) != nil {
-      try folder.remove(name)
-    }
-  }
 }
 
 /// One attempt to take a lock, from its file's first appearance to the last look at the others.
@@ -128,6 +125,13 @@ private struct LockAttempt {
       if other.isExpired(at: lock.serverNow, after: timing.expiry + timing.cleanup) {
         session.observer.log(.info, "removing the lock \(other.name), which expired long ago")
         try? folder.remove(other.name)
+      }
+    }
+    for file in (try? session.store.names(in: folder.path, deadline: .usual)) ?? [] where StoreName.isTemporary(file) {
+      let path = "\(folder.path)/\(file)"
+      guard let modified = try? session.store.status(of: path, deadline: .usual)?.modified else { continue }
+      if Double(lock.serverNow - modified) > (timing.expiry + timing.cleanup) * 1e9 {
+        try? session.store.remove(path, deadline: .usual)
       }
     }
   }

@@ -13,6 +13,7 @@ public final class StoreLock: Sendable {
   private let timing: LockTiming
   private let clock: any StoreClock
   private let observer: any StoreObserver
+  private let journal: LockJournal?
   /// Server time less boot time, in nanoseconds; measured from the own lock's file.
   private let serverOffset: Int64
   private let lease: Monitor<Lease>
@@ -37,6 +38,7 @@ public final class StoreLock: Sendable {
     timing = session.timing
     clock = session.clock
     observer = session.observer
+    journal = session.lockJournal
     self.serverOffset = serverOffset
     lease = Monitor(Lease(confirmed: confirmed, due: confirmed + session.timing.refresh))
   }
@@ -117,6 +119,7 @@ public final class StoreLock: Sendable {
   }
 
   /// Ends the refreshing and removes the file. What can't be removed expires by itself. More than one call is fine.
+  /// Nothing may be under way under the lock any more.
   public func release() {
     let isFirst = lease.change { lease in
       defer { lease.isReleased = true }
@@ -127,6 +130,7 @@ public final class StoreLock: Sendable {
     _ = lease.wait(atMost: 60) { lease -> Void? in lease.isRefreshing ? nil : () }
     do throws(StoreError) {
       try folder.remove(name)
+      try journal?.release([name])
     } catch {
       observer.log(.warning, "the lock \(name) could not be removed and will expire: \(error.message)")
     }

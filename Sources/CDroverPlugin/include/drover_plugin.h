@@ -284,7 +284,8 @@ typedef struct drover_stage {
   /* A task does its work and returns; its answers are emitted records. Required for a task. */
   int (*run)(const struct drover_stage *stage, const drover_host *host, const drover_open *open, drover_error *error);
   /* The job is given up: remove what its attempts left (partial files, stubs). Nothing of it is open. Must not touch
-   * what was committed. Succeeds when there is nothing. May be NULL. */
+   * what was committed, but for what an attempt of this very job committed and died before it could say so. Succeeds
+   * when there is nothing. Also called for the reading side. May be NULL. */
   int (*discard)(const struct drover_stage *stage, const drover_host *host, const drover_open *open, drover_error *error);
   void *context; /* the plugin's own; the host never looks at it */
 } drover_stage;

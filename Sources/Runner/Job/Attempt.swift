@@ -32,7 +32,8 @@ struct Attempt {
     let lock = order.mode == .plan ? nil : try JobLock(folder: order.jobFolder)
     return try withExtendedLifetime(lock) {
       let pipeline = try ResolvedPipeline(order, secrets: secrets, library: &library)
-      let stages = pipeline.isTask ? pipeline.from : pipeline.to
+      // The reading side as well: a source may have left a lock where it reads.
+      let stages = pipeline.to + pipeline.from
       let reporter = Reporter(job: job, hangSeconds: Double(max(1, order.hangSeconds)), hung: hung)
       try reporter.start()
       defer { reporter.stop() }

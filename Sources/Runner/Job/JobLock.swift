@@ -15,6 +15,10 @@ struct JobLock {
         throw Fault(
           .locked, "another attempt of this job is still running: \(folder)/lock is held", retry: .transient)
       }
+      // What an attempt left that died while it was writing.
+      for name in try Folder.list(folder) where Folder.isTemporary(name) {
+        try Folder.remove(file: "\(folder)/\(name)")
+      }
     } catch let error as SystemError {
       throw Fault(system: error)
     }

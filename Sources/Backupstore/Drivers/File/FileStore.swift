@@ -3,7 +3,7 @@ import Synchronization
 
 /// A folder as a store.
 ///
-/// Objects are files; `write` makes a temporary `NAME.tmp.<nanoseconds>` beside its target, syncs it and renames it.
+/// Objects are files; `write` makes a temporary `NAME.tmp.<digits>` beside its target, syncs it and renames it.
 /// Longhorn's own writers remove folders that became empty, so a folder may vanish between two calls; that is made up
 /// for. The root is remembered by device and inode: when it is gone, or another folder lies in its place (a file system
 /// was unmounted), nothing is taken for absent any more, and every answer is `target-unreachable`.
@@ -12,6 +12,7 @@ public final class FileStore: ObjectStore {
   let root: String
   private let identity: Identity
   private let unsynced = Mutex<Set<String>>([])
+  private let mark = Mutex<TemporaryMark?>(nil)
 
   private struct Identity: Equatable {
     var device: UInt64
@@ -139,6 +140,8 @@ public final class FileStore: ObjectStore {
     if !folders.isEmpty { try confirmRoot() }
   }
 
+  public func mark(temporaries mark: TemporaryMark) { self.mark.withLock { $0 = mark } }
+
   public func remove(_ path: String, deadline: Deadline) throws(StoreError) {
     try check(deadline, path)
     do throws(SystemError) {
@@ -152,7 +155,8 @@ public final class FileStore: ObjectStore {
 
   private func replace(_ path: String, _ bytes: UnsafeRawBufferPointer) throws(SystemError) {
     let target = absolute(path)
-    let temporary = "\(target).tmp.\(WallClock.nanoseconds())"
+    let digits = mark.withLock { $0?.digits } ?? UInt64(WallClock.nanoseconds())
+    let temporary = "\(target).tmp.\(digits)"
     let file = try OpenFile.open(temporary, .createNew(permissions: Self.filePermissions))
     do throws(SystemError) {
       try file.fill(bytes)

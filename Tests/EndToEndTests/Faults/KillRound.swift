@@ -1,0 +1,302 @@
+import DroverModel
+import Foundation
+import Glibc
+import LinuxSystem
+import TestKit
+import Testing
+
+/// A few images taken through everything that Drover does, on a daemon and workers that die on the way; in the end all
+/// must be as if nothing had happened.
+///
+/// Each item is downloaded, cloned, backed up, restored and uploaded, and everything is deleted again.
+final class KillRound {
+  enum Kind: String, CaseIterable { case download, clone, backup, restore, upload, deletion }
+
+  struct Counts {
+    var rounds = 0
+    var faults = 0
+    var killedAtRandom = 0
+    var daemonStarts = 0
+    var attempts = 0
+    var jobs = 0
+    var images = 0
+    var backups = 0
+
+    static func += (sum: inout Counts, more: Counts) {
+      sum.rounds += more.rounds
+      sum.faults += more.faults
+      sum.killedAtRandom += more.killedAtRandom
+      sum.daemonStarts += more.daemonStarts
+      sum.attempts += more.attempts
+      sum.jobs += more.jobs
+      sum.images += more.images
+      sum.backups += more.backups
+    }
+  }
+
+  let host: DroverHost
+  let images: StampedImages
+  private let items: Range<Int>
+  private let label: String
+  /// Called again and again while something is under way.
+  private let disturb: (KillRound) throws -> Void
+  /// Whether jobs that have failed are tried again by hand: then an error may be one that is final.
+  private let retriesByHand: Bool
+  private(set) var counts = Counts()
+
+  private static let configuration = """
+    maxJobs: 6
+    maxJobsPerTarget: 6
+    jobs: {attempts: 100, backoffMax: 1s, concurrency: 2}
+    reserve: 1Mi
+    """
+
+  init(
+    _ label: String, items: Int, faults: [Effects.Fault] = [], images: StampedImages, retriesByHand: Bool = false,
+    disturb: @escaping (KillRound) throws -> Void = { _ in }
+  ) throws {
+    self.label = label
+    self.images = images
+    self.items = 0..<items
+    self.disturb = disturb
+    self.retriesByHand = retriesByHand
+    host = try DroverHost(configuration: Self.configuration, faulty: true, start: false)
+    try host.effects?.plan(faults)
+  }
+
+  /// What an order for a job of this kind and item holds, and no other's.
+  static func pattern(_ kind: Kind, _ item: Int) -> String {
+    switch kind {
+    case .download: #""name":"d\#(item)""#
+    case .clone: #""name":"c\#(item)"|"stage":"clone"|"folder""#
+    case .backup: #""name":"c\#(item)"|"stage":"backup""#
+    case .restore: #""name":"r\#(item)""#
+    case .upload: #""name":"u\#(item)""#
+    case .deletion: #"backingImage=c\#(item)"|"stage":"delete-backup""#
+    }
+  }
+
+  func run() throws -> Counts {
+    defer { counts.rounds = 1 }
+    try startDaemon()
+    try fetchCloneAndBackUp()
+    try restore()
+    try upload()
+    try check()
+    try deleteAll()
+    if let effects = host.effects { counts.faults = try effects.fired.count }
+    return counts
+  }
+
+  // MARK: Phases
+
+  private func fetchCloneAndBackUp() throws {
+    for item in items {
+      try apply(
+        Manifest.download("d\(item)", url: images.url(item), checksum: images.checksum(item))
+          + "\n---\n" + Manifest.clone("c\(item)", of: "d\(item)") + "\n---\n" + Manifest.backup("c\(item)"))
+    }
+    try settle("the images and backups", "backingimage", items.flatMap { ["d\($0)", "c\($0)"] }, is: "ready")
+    try settle("the backups", "backupbackingimage", items.map { "c\($0)" }, is: "Completed")
+  }
+
+  private func restore() throws {
+    for item in items {
+      let url = "file://\(host.store)?backingImage=c\(item)"
+      try apply(Manifest.restore("r\(item)", url: url, checksum: images.checksum(item)))
+    }
+    try settle("the restored images", "backingimage", items.map { "r\($0)" }, is: "ready")
+  }
+
+  /// An upload whose worker or daemon dies fails and leaves nothing; another content may follow it.
+  private func upload() throws {
+    for attempt in 0... {
+      let open = items.filter { uploads["u\($0)"] == nil }
+      if open.isEmpty { return }
+      guard attempt < 40 else { throw DeadlineExceeded(description: "\(label): uploads that never end well: \(open)") }
+      try keepDaemonUp()
+      for start in stride(from: 0, to: open.count, by: 6) {
+        try upload(Array(open[start..<min(start + 6, open.count)]), attempt)
+      }
+    }
+  }
+
+  /// Several at once, once.
+  private func upload(_ items: [Int], _ attempt: Int) throws {
+    let runs = try items.map { item in
+      let file = host.folder("u\(item)")
+      // Every attempt has another content: nothing of an earlier one may get in its way.
+      try Folder.writeDurably(file, images.bytes(Self.uploaded(item, attempt)))
+      return (item, try host.begin(["image", "create", "u\(item)", "--from-file", file]))
+    }
+    let outputs = try runs.map { ($0, try $1.end()) }
+    for (item, output) in outputs {
+      let name = "u\(item)"
+      let checksum = images.checksum(Self.uploaded(item, attempt))
+      if output.code == 0 {
+        uploads[name] = checksum
+        continue
+      }
+      try settle("the end of the upload", "backingimage", [name], isIn: ["failed", "absent", "pending", "ready"])
+      if try state("backingimage", name) == "ready" {
+        // Its job died after it had succeeded, before the client was told.
+        uploads[name] = checksum
+        continue
+      }
+      try quiet()
+      let folders = try host.imageFolders().filter { $0.hasPrefix(name + "-") }
+      Findings.check(folders == [], "\(label): \(folders) after an interrupted upload: \(output)")
+    }
+  }
+
+  private var uploads: [String: String] = [:]
+  private static func uploaded(_ item: Int, _ attempt: Int) -> Int { 10_000 + item * 100 + attempt }
+
+  private func check() throws {
+    try quiet()
+    var expected = uploads
+    var backups: [String: String] = [:]
+    for item in items {
+      for letter in ["d", "c", "r"] { expected["\(letter)\(item)"] = images.checksum(item) }
+      backups["c\(item)"] = images.checksum(item)
+    }
+    try HouseCheck(host: host).run(images: expected, backups: backups, note: label)
+    counts.images += expected.count
+    counts.backups += backups.count
+    for job in try host.run("job", "list", "-o", "json").json["items"]?.array ?? [] {
+      counts.jobs += 1
+      counts.attempts += Int(job["status"]?["attempt"]?.int ?? 0)
+    }
+  }
+
+  private func deleteAll() throws {
+    for item in items { try insist(["delete", "backupbackingimage", "c\(item)"], orCode: 4) }
+    try settle("the end of the backups", "backupbackingimage", items.map { "c\($0)" }, is: "absent")
+    for item in items {
+      for letter in ["c", "r", "u", "d"] { try insist(["delete", "backingimage", "\(letter)\(item)"], orCode: 4) }
+    }
+    let names = items.flatMap { item in ["c", "r", "u", "d"].map { "\($0)\(item)" } }
+    try settle("the end of the images", "backingimage", names, is: "absent")
+    try quiet()
+    try HouseCheck(host: host).run(images: [:], backups: [:], note: "\(label), deleted")
+    let blocks = try HouseCheck.files(in: "\(host.store)/backupstore/backing-images/blocks")
+    Findings.check(blocks == [], "\(label): no backup is left, so no block may be: \(blocks)")
+  }
+
+  // MARK: Waiting, with a daemon that may be gone
+
+  /// Starts the daemon as often as it takes.
+  func startDaemon() throws {
+    let deadline = BootClock.seconds() + 120
+    while true {
+      try host.launch()
+      counts.daemonStarts += 1
+      while host.daemonRuns {
+        if try host.run("version").code == 0 { return }
+        usleep(50_000)
+      }
+      try host.stop(signal: SIGKILL)
+      guard BootClock.seconds() < deadline else {
+        throw DeadlineExceeded(description: "\(label): the daemon does not start:\n\(host.daemonLog)")
+      }
+    }
+  }
+
+  func keepDaemonUp() throws {
+    if host.daemonRuns { return }
+    if host.daemon != nil { try host.stop(signal: SIGKILL) }
+    try startDaemon()
+  }
+
+  func kill(daemon: Bool) throws {
+    if daemon {
+      host.daemon?.kill(SIGKILL)
+    } else if let worker = try host.run("status", "-o", "json").json["workers"]?.array?.first?["pid"]?.int {
+      Glibc.kill(pid_t(worker), SIGKILL)
+    }
+    counts.killedAtRandom += 1
+  }
+
+  private func apply(_ manifest: String) throws { try insist(["apply", "-f", "-"], input: manifest) }
+
+  /// Runs the command until the daemon has taken it.
+  private func insist(_ arguments: [String], input: String? = nil, orCode other: Int32 = 0) throws {
+    let deadline = BootClock.seconds() + 120
+    while true {
+      try keepDaemonUp()
+      let output = try host.begin(arguments, input: input).end()
+      if output.code == 0 || output.code == other { return }
+      guard BootClock.seconds() < deadline else {
+        throw DeadlineExceeded(description: "\(label): \(arguments): \(output)\n\(host.daemonLog.suffix(4000))")
+      }
+      usleep(100_000)
+    }
+  }
+
+  /// The word in `status.state`; `absent` where there is no such object; nil where the daemon does not answer.
+  private func state(_ kind: String, _ name: String) throws -> String? { try states(kind)?[name] ?? "absent" }
+
+  private func states(_ kind: String) throws -> [String: String]? {
+    let output = try host.run("get", kind, "-o", "json")
+    guard output.code == 0 else { return nil }
+    var states: [String: String] = [:]
+    for item in output.json["items"]?.array ?? [] {
+      states[item["metadata"]?["name"]?.string ?? ""] = item["status"]?["state"]?.string ?? ""
+    }
+    return states
+  }
+
+  private func settle(_ what: String, _ kind: String, _ names: [String], is goal: String) throws {
+    try settle(what, kind, names, isIn: [goal])
+  }
+
+  private func settle(_ what: String, _ kind: String, _ names: [String], isIn goals: Set<String>) throws {
+    let deadline = BootClock.seconds() + 120 + Double(names.count) * 10
+    while true {
+      try disturb(self)
+      try keepDaemonUp()
+      let now = try states(kind)
+      let open = now.map { now in
+        names.filter { !goals.contains(now[$0] ?? "absent") }
+      }
+      if open?.isEmpty == true { return }
+      if retriesByHand { try retry() }
+      guard BootClock.seconds() < deadline else {
+        let jobs = try host.run("job", "list").out
+        throw DeadlineExceeded(
+          description: "\(label): \(what): \(open ?? []) not \(goals)\n\(jobs)\n\(host.daemonLog.suffix(4000))")
+      }
+      usleep(200_000)
+    }
+  }
+
+  private func retry() throws {
+    for job in try host.run("job", "list", "-o", "json").json["items"]?.array ?? [] {
+      let id = job["metadata"]?["name"]?.string ?? ""
+      let status = job["status"]
+      let waits = status?["state"] == "pending" && status?["error"]?["retry"] == "after-fix"
+      guard status?["state"] == "failed" || waits, status?["type"] != "upload", retried[id] ?? 0 < 100 else { continue }
+      retried[id, default: 0] += 1
+      _ = try host.run("job", "retry", id)
+    }
+  }
+  private var retried: [String: Int] = [:]
+
+  /// Waits until no job runs and no worker is left, also of those that have just ended.
+  private func quiet() throws {
+    let deadline = BootClock.seconds() + 60
+    while true {
+      try keepDaemonUp()
+      let status = try host.run("status", "-o", "json")
+      if status.code == 0, status.json["workers"]?.array?.isEmpty == true, status.json["queue"]?["pending"] == 0,
+        status.json["queue"]?["running"] == 0
+      {
+        return
+      }
+      guard BootClock.seconds() < deadline else {
+        throw DeadlineExceeded(description: "\(label): no rest: \(status)\n\(try host.run("job", "list").out)")
+      }
+      usleep(100_000)
+    }
+  }
+}

@@ -1,0 +1,69 @@
+import DroverModel
+import Foundation
+import LinuxSystem
+import TestKit
+import Testing
+
+extension EndToEnd {
+  /// Worker and daemon die or fail at each kind of persisted step of each kind of job, also while they recover, and
+  /// everything ends as if they had not. `./dev test --soak` takes every single step: see `SoakTests`.
+  @Suite(.enabled(if: Effects.library != nil, "needs a C compiler, and programs without a sanitizer"))
+  struct KillTests {
+    @Test(.timeLimit(.minutes(10))) func deathAtEachKindOfStep() throws {
+      let profile = try StepProfile.measure()
+      let how = ["kill", "kill-after", "kill", "kill-both", "kill-after", "kill", "kill-after", "kill-parent"]
+      let faults = profile.faults(steps: profile.distinct, how: how, deaths: 4)
+      let counts = try KillRound("deaths", items: profile.items(faults), faults: faults, images: StampedImages()).run()
+      print("deaths at each kind of step: \(faults.count) planned, \(counts)")
+      #expect(counts.faults > faults.count / 2)
+    }
+
+    @Test(.timeLimit(.minutes(10))) func theDaemonDiesAgainAndAgain() throws {
+      let counts = try KillRound(
+        "the daemon dies", items: 1, faults: StepProfile.chain(every: 71, count: 12), images: StampedImages()
+      ).run()
+      print("the daemon dies again and again: \(counts)")
+      #expect(counts.faults > 3)
+    }
+
+    /// EIO, no space, a file system that has become read-only: at each kind of step, once.
+    @Test(.timeLimit(.minutes(10))) func errorsAtEachKindOfStep() throws {
+      let profile = try StepProfile.measure()
+      let faults = profile.faults(steps: profile.distinct, how: ["fail-5", "fail-28", "fail-30"], deaths: 4)
+      let counts = try KillRound(
+        "errors", items: profile.items(faults), faults: faults, images: StampedImages(), retriesByHand: true
+      ).run()
+      print("errors at each kind of step: \(faults.count) planned, \(counts)")
+      #expect(counts.faults > faults.count / 2)
+      #expect(counts.daemonStarts == 1)
+    }
+
+    @Test(.timeLimit(.minutes(5))) func readsThatFailAndReadsAndWritesThatAreShort() throws {
+      let short = Effects.Fault(id: 1, role: .worker, step: 0, how: "short")
+      let reads = KillRound.Kind.allCases.enumerated().map { index, kind in
+        Effects.Fault(
+          id: index + 2, role: .worker, step: 2 + index, how: "read-5", pattern: KillRound.pattern(kind, index % 2))
+      }
+      let counts = try KillRound(
+        "short", items: 2, faults: [short] + reads, images: StampedImages(), retriesByHand: true
+      ).run()
+      #expect(counts.faults > 2, "\(counts)")
+      #expect(counts.daemonStarts == 1)
+    }
+
+    /// The catalog's disk fails now and then, and processes can't be started: the daemon stays up and goes on.
+    @Test(.timeLimit(.minutes(5))) func aDaemonWhoseCallsFailStaysUp() throws {
+      let errors = [28, 5, 28, 5].enumerated().map { index, number in
+        Effects.Fault(id: index + 1, role: .daemon, step: 90 + 43 * index, how: "fail-\(number)")
+      }
+      let starts = [2, 5, 9].enumerated().map { index, number in
+        Effects.Fault(id: 10 + index, role: .daemon, step: number, how: "spawn-11")
+      }
+      let counts = try KillRound(
+        "the daemon's calls fail", items: 2, faults: errors + starts, images: StampedImages(), retriesByHand: true
+      ).run()
+      #expect(counts.faults > 4, "\(counts)")
+      #expect(counts.daemonStarts == 1)
+    }
+  }
+}
