@@ -71,9 +71,10 @@ extension ControlClient {
     return try asking(request) { transfer in
       try throwRefusal(transfer, request)
       let total = try transfer.head()["content-length"].flatMap { Int64($0) }
+      let output = Output(descriptor)
       var done: Int64 = 0
       try each(of: transfer) { bytes in
-        try writeAll(bytes, to: descriptor)
+        try output.write(bytes, isCancelled: isCancelled)
         done += Int64(bytes.count)
         progress(done, total)
         return true
@@ -98,25 +99,46 @@ extension ControlClient {
   }
 }
 
-private func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) throws {
-  var rest = bytes[...]
-  while !rest.isEmpty {
-    let count = Glibc.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
-    if count >= 0 {
-      rest = rest.dropFirst(count)
-      continue
+/// Where a download goes: a file, or something whose reader may be slow or gone.
+private struct Output {
+  let descriptor: Int32
+  /// What a write may block on while nobody sees that the user has had enough.
+  private let mayBlock: Bool
+
+  init(_ descriptor: Int32) {
+    self.descriptor = descriptor
+    var status = stat()
+    mayBlock = fstat(descriptor, &status) != 0 || status.st_mode & S_IFMT != S_IFREG
+  }
+
+  func write(_ bytes: UnsafeRawBufferPointer, isCancelled: () -> Bool) throws {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      if mayBlock { try waitForRoom(isCancelled) }
+      // A pipe that has room takes this much without blocking.
+      let piece = mayBlock ? min(rest.count, Int(PIPE_BUF)) : rest.count
+      let count = Glibc.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, piece)
+      if count >= 0 {
+        rest = rest.dropFirst(count)
+      } else if errno != EINTR && errno != EAGAIN {
+        throw Self.fault(errno)
+      }
     }
-    let code = errno
-    switch code {
-    case EINTR: continue
-    case EAGAIN:
+  }
+
+  private func waitForRoom(_ isCancelled: () -> Bool) throws {
+    while true {
       var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-      poll(&entry, 1, -1)
-    default:
-      throw Fault(
-        code == ENOSPC || code == EDQUOT ? .noSpace : .io,
-        "writing what was received: \(String(cString: strerror(code)))",
-        retry: .never)
+      let count = poll(&entry, 1, 200)
+      if count < 0 && errno != EINTR { throw Self.fault(errno) }
+      if isCancelled() { throw Fault(.cancelled, "writing what was received: cancelled") }
+      if count > 0 { return }
     }
+  }
+
+  private static func fault(_ code: Int32) -> Fault {
+    Fault(
+      code == ENOSPC || code == EDQUOT ? .noSpace : .io,
+      "writing what was received: \(String(cString: strerror(code)))", retry: .never)
   }
 }

@@ -1,4 +1,5 @@
 public import DroverModel
+import ChildProtocol
 import LinuxSystem
 import Planner
 
@@ -18,8 +19,8 @@ extension Engine {
     let decision = try decide(document)
     if options.dryRun {
       let plan = try await dryRun(decision)
-      return ApplyOutcome(
-        result: decision.result, object: decision.record.resource, warnings: document.warnings, plan: plan)
+      let warnings = document.warnings + (await doubts(about: decision))
+      return ApplyOutcome(result: decision.result, object: decision.record.resource, warnings: warnings, plan: plan)
     }
     try carryOut(decision, by: caller)
     return ApplyOutcome(
@@ -214,9 +215,22 @@ extension Engine {
     var ledger = ledger
     do { try ledger.admit(job.job.id, plan.space, room: SpaceLedger.room, unwritten: unwritten) } catch {
       // What other jobs hold now may be free when this one starts.
-      if error.retry == .never { throw error }
+      if error.retry == .never { throw Fault(error.code, error.message, hint: "free some space first") }
     }
     return plan
+  }
+
+  /// What would be taken, and may still come to nothing: a target that can't be used now, a job that has to wait.
+  private func doubts(about decision: Decision) async -> [String] {
+    guard let job = decision.job else { return [] }
+    if let note = job.note { return ["would wait: \(note)"] }
+    guard job.job.kind == .probe else { return [] }
+    do {
+      let problem = TargetController.problem(in: try await answer(to: job.job.pipeline).values)
+      return problem.map { ["can't be used now: \($0.message)"] } ?? []
+    } catch {
+      return ["could not be looked at: \((error as? Fault)?.message ?? "\(error)")"]
+    }
   }
 
   /// A stage of a plugin, as source or filter, must be there: a name that is mistyped is found here, not by a job.

@@ -50,7 +50,15 @@ extension Engine {
     for id in unfinishedJobs(of: key).filter({ $0.kind != .deleteBackup || (force && job == nil) }).map(\.id) {
       deliver(id) { try $0.cancel(now: now) }
     }
-    continueDeletion(key)
+    if force, job == nil, key.kind == .backupBackingImage,
+      unfinishedJobs(of: key).allSatisfy({ $0.kind == .deleteBackup })
+    {
+      // The store is left as it is. A deletion there that was under way takes its record back when it ends, so the
+      // record goes first.
+      forget(key)
+    } else {
+      continueDeletion(key)
+    }
     return try resources[key] == nil ? nil : deletionJob(of: key)
   }
 

@@ -10,7 +10,7 @@ public final class OpenFile: Sendable {
   public let path: String
 
   public enum Mode: Sendable {
-    case read, readWrite
+    case read, write, readWrite
     /// Opened or made, with these permission bits.
     case create(permissions: UInt32)
     /// Fails when it is there already.
@@ -30,6 +30,7 @@ public final class OpenFile: Sendable {
     let (flags, permissions): (Int32, UInt32) =
       switch mode {
       case .read: (O_RDONLY, 0)
+      case .write: (O_WRONLY, 0)
       case .readWrite: (O_RDWR, 0)
       case .create(let bits): (O_RDWR | O_CREAT, bits)
       case .createNew(let bits): (O_RDWR | O_CREAT | O_EXCL, bits)

@@ -40,6 +40,31 @@ import Testing
     #expect(try sentSpec() == spec)
   }
 
+  @Test func whatCanBeNoImageIsNotSent() throws {
+    for size in [0, 1000] {
+      let file = daemon.folder("odd-\(size)")
+      try String(repeating: "x", count: size).write(toFile: file, atomically: true, encoding: .utf8)
+      let output = try daemon.run("image", "create", "parrot", "--from-file", file)
+      #expect(output.status == 1)
+      #expect(output.error.contains("multiple of 512"), "\(output)")
+    }
+    #expect(daemon.server.requests.isEmpty, "nothing waits for better content")
+  }
+
+  @Test(.timeLimit(.minutes(1))) func savingToWhatIsNoFile() async throws {
+    let content = [UInt8]((0..<300_000).map { UInt8(truncatingIfNeeded: $0) })
+    daemon.server.serve("/v1/backingimages/parrot/content") { _ in ScriptedAnswer(200, body: content) }
+    #expect(try daemon.run("image", "save", "parrot", "/dev/null").status == 0)
+    #expect(try daemon.run("image", "save", "parrot", "/dev/full").status == 9)
+
+    let pipe = daemon.folder("pipe")
+    #expect(mkfifo(pipe, 0o600) == 0)
+    let reader = Task.detached { try FileHandle(forReadingFrom: URL(fileURLWithPath: pipe)).readToEnd() }
+    let saved = try daemon.run("image", "save", "parrot", pipe)
+    #expect(saved.status == 0, "\(saved)")
+    #expect(try await reader.value == Data(content))
+  }
+
   @Test func uploading() throws {
     let content = String(repeating: "x", count: 1536)
     let file = daemon.folder("disk.raw")

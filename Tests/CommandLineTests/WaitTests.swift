@@ -30,13 +30,34 @@ import Testing
     try daemon.answer("/v1/jobs/job-0123456789abcdef", job(.running, progress: .init(phase: "copying")))
     let timedOut = try daemon.run("wait", "bi/parrot", "--timeout", "100ms")
     #expect(timedOut.status == 11)
-    try daemon.answer("/v1/jobs/job-0123456789abcdef", job(.running, progress: .init(phase: "waiting for lock")))
+    try daemon.answer(
+      "/v1/jobs/job-0123456789abcdef", job(.running, progress: .init(phase: "waiting for lock: lock-1")))
     #expect(try daemon.run("wait", "bi/parrot", "--timeout", "100ms").status == 6)
     try daemon.answer("/v1/jobs/job-0123456789abcdef", job(.running, progress: .init(phase: "copying blocks")))
     #expect(try daemon.run("wait", "bi/parrot", "--timeout", "100ms").status == 11)
     try daemon.answer("/v1/jobs/job-0123456789abcdef", job(.pending, error: Fault(.locked, "held by lock-1")))
     #expect(try daemon.run("wait", "bi/parrot", "--timeout", "100ms").status == 6)
     #expect(try daemon.run("wait", "bi/parrot", "--timeout", "soon").status == 2)
+  }
+
+  @Test func theObjectOrTheErrorAsJSON() throws {
+    try daemon.answer("/v1/backingimages/parrot", image("parrot", .ready))
+    let ready = try daemon.run("wait", "bi/parrot", "-o", "json")
+    #expect(ready.status == 0)
+    #expect(try APIJSON.decode(Resource.self, from: ready.out).status["state"] == "ready")
+    let failed = try daemon.run("wait", "bi/parrot", "--for", "state=failed", "-o", "json")
+    #expect(failed.status == 5)
+    #expect(failed.error.contains(#""exitCode":5"#))
+  }
+
+  @Test func aRecordThatItsJobCouldNotFill() throws {
+    let status = BackupBackingImage.Status(state: .unknown, backingImage: "parrot", job: "job-0123456789abcdef")
+    try daemon.answer(
+      "/v1/backupbackingimages/parrot",
+      Resource(kind: "BackupBackingImage", metadata: .init(name: "parrot"), status: status.fields))
+    try daemon.answer("/v1/jobs/job-0123456789abcdef", job(.failed, error: Fault(.notFound, "it is not in the store")))
+    let output = try daemon.run("wait", "bbi/parrot")
+    #expect(output.status == 4, "\(output)")
   }
 
   @Test func whatShallGoIsStillThere() throws {
@@ -70,7 +91,7 @@ import Testing
     }
     try daemon.answer("/v1/backuptargets/usb", target())
     #expect(try daemon.run("wait", "bt/usb", "--for", "available").status == 10)
-    status = .init(available: true)
+    status = .init(available: true, conditions: [.init(status: false, reason: "", message: "")])
     try daemon.answer("/v1/backuptargets/usb", target())
     #expect(try daemon.run("wait", "bt/usb", "--for", "ready").status == 0)
     #expect(try daemon.run("wait", "bt/usb", "--for", "state=ready").status == 2)

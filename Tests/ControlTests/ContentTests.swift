@@ -245,6 +245,7 @@ import Testing
       #expect(try await onThread { Self.drain(transfer.workerEnd).count } == 0)
       let reply = try await onThread { try client.client.reply() }
       #expect(reply.status == 503)
+      #expect(String(decoding: reply.body, as: UTF8.self).contains("upload-interrupted"))
     }
   }
 

@@ -36,6 +36,72 @@ extension EndToEnd {
       #expect(try host.status("backuptarget", "elsewhere")["available"] == true)
     }
 
+    @Test(.timeLimit(.minutes(2))) func aKnownTargetIsLookedAtAgain() throws {
+      let host = try DroverHost()
+      try Folder.create(host.folder("elsewhere"))
+      let there = try host.apply(target(host, poll: "0"))
+      #expect(there.code == 0, "\(there)")
+      try Folder.rename(host.folder("elsewhere"), host.folder("away"))
+      let gone = try host.apply(target(host, poll: "0"))
+      #expect(gone.code == 10, "\(gone)")
+      let tried = try host.run("apply", "-f", "-", "--dry-run", input: target(host, poll: "0"))
+      #expect(tried.code == 0 && tried.err.contains("can't be used now"), "\(tried)")
+    }
+
+    @Test(.timeLimit(.minutes(2))) func whatAJobHasMetTheTargetSays() throws {
+      let host = try DroverHost()
+      let image = try TestImage.make(host.folder("parrot.img"), size: 1 << 20)
+      try host.succeed("image", "create", "parrot", "--from-file", image.path, "--wait")
+      try Folder.create(host.folder("elsewhere"))
+      #expect(try host.apply(target(host, poll: "0")).code == 0)
+      try Folder.rename(host.folder("elsewhere"), host.folder("away"))
+      let failed = try host.apply(Manifest.backup("b1", of: "parrot", target: "elsewhere"), timeout: "30s")
+      #expect(failed.code == 10, "\(failed)")
+      try becomes(false, host)
+    }
+
+    @Test(.timeLimit(.minutes(2))) func aForcedDeletionLeavesTheStoreAndNoRecord() throws {
+      let host = try DroverHost()
+      let image = try TestImage.make(host.folder("parrot.img"), size: 1 << 20)
+      try host.succeed("image", "create", "parrot", "--from-file", image.path, "--wait")
+      try Folder.create(host.folder("elsewhere"))
+      #expect(try host.apply(target(host, poll: "0")).code == 0)
+      let made = try host.apply(Manifest.backup("b1", of: "parrot", target: "elsewhere"))
+      #expect(made.code == 0, "\(made)")
+      try Folder.rename(host.folder("elsewhere"), host.folder("away"))
+      let refused = try host.run("delete", "bbi", "b1", "--wait", "--timeout", "30s")
+      #expect(refused.code == 10, "\(refused)")
+      try becomes(false, host)
+      let forced = try host.run("delete", "bbi", "b1", "--force")
+      #expect(forced.code == 0 && forced.out == "backupbackingimage/b1 deleted\n", "\(forced)")
+      #expect(try host.run("get", "bbi", "b1").code == 4)
+    }
+
+    @Test(.timeLimit(.minutes(2))) func whoWaitsForAForeignLockIsToldSo() throws {
+      let host = try DroverHost()
+      let image = try TestImage.make(host.folder("parrot.img"), size: 1 << 20)
+      try host.succeed("image", "create", "parrot", "--from-file", image.path, "--wait")
+      let locks = "\(host.store)/backupstore/volumes/22/fc/BACKINGIMAGE/locks"
+      try Folder.create(locks)
+      let record = #"{"Name":"lock-0123456789abcdef","Type":2,"Acquired":true}"#
+      try Folder.writeDurably("\(locks)/lock-0123456789abcdef.lck", Array(record.utf8))
+      let waited = try host.run("backup", "create", "image", "parrot", "--wait", "--timeout", "8s", "-o", "json")
+      #expect(waited.code == 6, "\(waited)")
+      #expect(waited.err.contains(#""code":"locked""#), "\(waited)")
+    }
+
+    @Test(.timeLimit(.minutes(2))) func aRecordOfWhatIsNotInTheStore() throws {
+      let host = try DroverHost()
+      let manifest = """
+        apiVersion: longhorn.io/v1beta2
+        kind: BackupBackingImage
+        metadata: {name: nowhere}
+        spec: {userCreated: false}
+        """
+      let applied = try host.apply(manifest, timeout: "60s")
+      #expect(applied.code == 4, "\(applied)")
+    }
+
     @Test(.timeLimit(.minutes(3))) func aFolderThatVanishesAndComesBack() throws {
       let host = try DroverHost()
       let image = try TestImage.make(host.folder("parrot.img"), size: 4 << 20)

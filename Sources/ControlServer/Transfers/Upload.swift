@@ -28,6 +28,18 @@ struct Upload: Sendable {
 
   /// The resource as the job left it. Throws the job's fault where it failed, else why the body ended too soon.
   func run() async throws -> Resource {
+    do { return try await copying() } catch is CancellationError where Task.isShuttingDownGracefully {
+      throw RequestRefusal(
+        .serviceUnavailable,
+        Fault(
+          .uploadInterrupted, "the transfer was interrupted: \(Self.stopped)", hint: "start it again when it runs again"
+        ))
+    }
+  }
+
+  private static let stopped = "the daemon is being stopped"
+
+  private func copying() async throws -> Resource {
     try await cancelWhenGracefulShutdown {
       try await withThrowingTaskGroup(of: Step.self) { group in
         defer { group.cancelAll() }
@@ -89,7 +101,7 @@ struct Upload: Sendable {
   /// such a job is ended first.
   private func end(_ pipe: any Channel) async {
     if size == nil {
-      await transfer.abort("the client went away")
+      await transfer.abort(Task.isShuttingDownGracefully ? Self.stopped : "the client went away")
       _ = try? await transfer.result()
     }
     try? await pipe.close().get()

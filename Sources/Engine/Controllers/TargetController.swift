@@ -17,11 +17,11 @@ enum TargetController {
     return Fault(code, reason, hint: answer["hint"]?.string)
   }
 
-  /// Somebody says that the target has changed: what made it unavailable may be gone, and nobody is told of it before the
-  /// next look.
+  /// Somebody says that the target has changed: what was found at the last look may be otherwise now, and nobody is told
+  /// of it before the next one.
   static func applied(_ old: [String: JSONValue]) -> [String: JSONValue] {
     var status = BackupTarget.Status(old)
-    if !status.available { status.conditions = [] }
+    status.conditions = []
     return status.fields
   }
 

@@ -241,6 +241,13 @@ extension Engine {
       // What is to be deleted and is not there is deleted.
       let isDone = fault.code == .notFound && machines[id]?.record.job.kind == .deleteBackup
       deliver(id) { isDone ? $0.finished(JobResult(), now: now) : $0.failed(fault) }
+      // What a job has met, everybody else should know.
+      if [.targetUnreachable, .credentialsRefused].contains(fault.code), let target = machines[id]?.record.job.target,
+        machines[id]?.record.job.kind != .probe
+      {
+        probed[target] = nil
+        pollTargets()
+      }
     case .said(.stopped): deliver(id) { $0.stopped() }
     case .said, .used: break
     case .ended(let status):

@@ -89,6 +89,10 @@ struct ImageCreateCommand: ParsableCommand {
   /// Applies the image and sends its content; that ends when the image is ready, `--wait` or not.
   private func upload(_ path: String) throws {
     let source = try UploadSource(path)
+    // Found here, nothing is left behind that waits for better content.
+    if let size = source.size, size == 0 || !size.isMultiple(of: 512) {
+      throw Fault(.badSize, "\(path) has \(size) bytes, but an image's size is a multiple of 512")
+    }
     let daemon = connection.daemon
     let response = try daemon.apply(try manifest(), ApplyOptions())
     let display = progress.display()

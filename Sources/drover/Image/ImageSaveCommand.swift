@@ -12,6 +12,7 @@ struct ImageSaveCommand: ParsableCommand {
   @Argument var name: String
   @Argument(help: "A file, which is replaced only when all has come; - is standard output.") var file: String
 
+  @OptionGroup var output: OutputOptions
   @OptionGroup var progress: ProgressOptions
   @OptionGroup var connection: ConnectionOptions
 
@@ -28,7 +29,8 @@ struct ImageSaveCommand: ParsableCommand {
       // A device or a pipe takes the bytes as they come.
       if let status = try FileStatus.of(file), !status.isRegular {
         guard !status.isFolder else { throw Fault(.invalid, "\(file) is a folder") }
-        return try save(key, daemon, to: try OpenFile.open(file, .readWrite).descriptor)
+        let target = try OpenFile.open(file, .write)
+        return try withExtendedLifetime(target) { try save(key, daemon, to: target.descriptor) }
       }
       try saveDurably(key, daemon)
     } catch let error as SystemError {

@@ -38,11 +38,29 @@ struct JobArguments: ParsableArguments {
   @OptionGroup var connection: ConnectionOptions
 
   func act(_ action: JobAction) throws {
-    let jobs = try ids.map { try connection.daemon.act(action, job: $0) }
+    var jobs: [Resource] = []
+    var failures = Failures()
+    for id in ids { try failures.attempt { jobs.append(try connection.daemon.act(action, job: id)) } }
+    try show(jobs, action)
+    try failures.end(succeeded: jobs.count)
+  }
+
+  private func show(_ jobs: [Resource], _ action: JobAction) throws {
     guard output.format == .table else {
+      guard !jobs.isEmpty else { return }
       let output = ObjectOutput(format: output.format)
-      return jobs.count == 1 ? try output.show(jobs[0]) : try output.show(jobs)
+      return ids.count == 1 ? try output.show(jobs[0]) : try output.show(jobs)
     }
-    for job in jobs { print("job/\(job.metadata.name) \(job.status["state"]?.string ?? "unknown")") }
+    for job in jobs { print("job/\(job.metadata.name) \(Self.outcome(of: action, job))") }
+  }
+
+  /// A worker that was told to stop needs a moment.
+  private static func outcome(of action: JobAction, _ job: Resource) -> String {
+    let state = job.status["state"]?.string ?? "unknown"
+    return switch (action, state) {
+    case (.pause, "running"): "pausing"
+    case (.cancel, "running"), (.cancel, "pending"): "cancelling"
+    default: state
+    }
   }
 }

@@ -13,6 +13,7 @@ struct JobShowCommand: ParsableCommand {
   func run() throws {
     let job = try connection.daemon.resource(try ObjectReference.key(.job, id))
     guard output.format == .table else { return try ObjectOutput(format: output.format).show(job) }
-    print(yaml(["name": .string(job.metadata.name), "status": .object(job.status)]), terminator: "")
+    print("Name:  \(job.metadata.name)\nKind:  \(job.kind)")
+    for line in yaml(.object(job.status)).split(separator: "\n") { print("  \(line)") }
   }
 }

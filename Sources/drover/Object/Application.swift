@@ -14,7 +14,7 @@ struct Application {
   private var applied: [(key: ResourceKey, object: Resource)] = []
   /// `KIND/NAME` of those that were not there before.
   private var created: Set<String> = []
-  private var faults: [Fault] = []
+  private var failures = Failures()
   private let startedAt = monotonicSeconds()
 
   init(
@@ -83,24 +83,20 @@ struct Application {
     switch output.format {
     case .table, .wide: break
     case .json, .yaml, .name:
-      if applied.count == 1, faults.count == failedWaits {
+      if applied.count == 1, failures.count == failedWaits {
         try output.show(applied[0].object)
       } else {
         try output.show(applied.map(\.object))
       }
     }
     let succeeded = applied.count - failedWaits
-    display.summary(succeeded: succeeded, failed: faults.count, seconds: monotonicSeconds() - startedAt)
-    guard !faults.isEmpty else { return }
-    if succeeded > 0 { throw ExitCode(3) }
-    let codes = Set(faults.map(\.code.exitCode))
-    throw ExitCode(codes.count == 1 ? faults[0].code.exitCode : 1)
+    display.summary(succeeded: succeeded, failed: failures.count, seconds: monotonicSeconds() - startedAt)
+    try failures.end(succeeded: succeeded)
   }
 
   private mutating func fail(_ fault: Fault) {
     display.clear()
-    faults.append(fault)
-    ErrorReport(arguments: CommandLine.arguments).show(fault)
+    failures.add(fault)
   }
 
   private func report(_ response: ApplyResponse) {

@@ -38,7 +38,7 @@ struct Deletion {
   let waiter: Waiter?
 
   private var deleted = 0
-  private var faults: [Fault] = []
+  private var failures = Failures()
 
   init(daemon: Daemon, force: Bool, waiter: Waiter?) {
     self.daemon = daemon
@@ -47,27 +47,21 @@ struct Deletion {
   }
 
   mutating func delete(_ key: ResourceKey) throws {
-    do {
+    let (daemon, force, waiter) = (daemon, force, waiter)
+    var outcome = "deleted"
+    try failures.attempt {
       if let job = try daemon.delete(key, force: force) {
-        guard let waiter else {
-          print("\(key) deleting, \(job.metadata.name)")
-          deleted += 1
-          return
+        if let waiter {
+          _ = try waiter.wait(for: ResourceKey(.job, job.metadata.name))
+        } else {
+          outcome = "deleting, \(job.metadata.name)"
         }
-        _ = try waiter.wait(for: ResourceKey(.job, job.metadata.name))
       }
       if let waiter { _ = try waiter.wait(for: key, .deleted) }
-      print("\(key) deleted")
+      print("\(key) \(outcome)")
       deleted += 1
-    } catch let fault as Fault where fault.code != .daemonUnreachable {
-      faults.append(fault)
-      ErrorReport(arguments: CommandLine.arguments).show(fault)
     }
   }
 
-  func end() throws {
-    guard let first = faults.first else { return }
-    if deleted > 0 { throw ExitCode(3) }
-    throw ExitCode(Set(faults.map(\.code.exitCode)).count == 1 ? first.code.exitCode : 1)
-  }
+  func end() throws { try failures.end(succeeded: deleted) }
 }

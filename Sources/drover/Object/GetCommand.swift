@@ -33,10 +33,16 @@ struct GetCommand: ParsableCommand {
     if watch { return try watch(reference, daemon) }
     let output = ObjectOutput(format: output.format)
     if reference.names.count == 1 {
-      try output.show(try daemon.resource(ResourceKey(reference.kind, reference.names[0])))
-    } else {
-      try output.show(try objects(reference, daemon))
+      return try output.show(try daemon.resource(ResourceKey(reference.kind, reference.names[0])))
     }
+    if reference.names.isEmpty { return try output.show(try objects(reference, daemon)) }
+    var found: [Resource] = []
+    var failures = Failures()
+    for name in reference.names {
+      try failures.attempt { found.append(try daemon.resource(ResourceKey(reference.kind, name))) }
+    }
+    if !found.isEmpty { try output.show(found) }
+    try failures.end(succeeded: found.count)
   }
 
   private func objects(_ reference: ObjectReference, _ daemon: Daemon) throws -> [Resource] {

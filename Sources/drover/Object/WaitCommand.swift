@@ -16,6 +16,7 @@ struct WaitCommand: ParsableCommand {
   var condition: String?
 
   @OptionGroup var limit: TimeoutOption
+  @OptionGroup var output: OutputOptions
   @OptionGroup var progress: ProgressOptions
   @OptionGroup var connection: ConnectionOptions
 
@@ -23,7 +24,8 @@ struct WaitCommand: ParsableCommand {
     let key = try ObjectReference.key(words)
     let goal = try condition.map { text throws(Fault) in try Goal(text, key.kind) } ?? .done
     let waiter = Waiter(connection.daemon, progress.display(), timeout: limit.timeout)
-    _ = try waiter.wait(for: key, goal)
-    print("\(key) \(condition ?? Goal.word(key.kind))")
+    let object = try waiter.wait(for: key, goal)
+    guard output.format != .table, let object else { return print("\(key) \(condition ?? Goal.word(key.kind))") }
+    try ObjectOutput(format: output.format).show(object)
   }
 }

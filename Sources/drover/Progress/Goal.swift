@@ -66,12 +66,13 @@ enum Standing {
       }
     case .backupTarget:
       let status = BackupTarget.Status(resource.status)
-      guard !status.available else {
-        self = .reached
+      // Applying a target clears its conditions until somebody has looked again.
+      guard let condition = status.conditions.first else {
+        self = .onTheWay("not looked at yet")
         return
       }
-      guard let condition = status.conditions.first(where: { $0.status }) else {
-        self = .onTheWay("not looked at yet")
+      guard condition.status || !status.available else {
+        self = .reached
         return
       }
       let code = condition.reason.isEmpty ? .targetUnreachable : Fault.Code(rawValue: condition.reason)

@@ -18,7 +18,10 @@ enum Interrupts {
       pthread_sigmask(SIG_UNBLOCK, &set, nil)
       signal(number) { number in
         received.store(number, ordering: .relaxed)
-        signal(number, SIG_DFL)
+        // Whichever comes second is meant.
+        for other in [SIGINT, SIGTERM, SIGHUP] where other == number || !Interrupts.isIgnored(other) {
+          signal(other, SIG_DFL)
+        }
       }
     }
   }

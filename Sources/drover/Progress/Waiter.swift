@@ -70,6 +70,13 @@ struct Waiter {
       let cause = fault ?? failed?.error ?? cancelled ?? Fault("failed", message)
       throw Fault(cause.code, "\(key) failed: \(cause.message)", hint: cause.hint ?? hint(failed), retry: cause.retry)
     }
+    // An object that is where its job left it gets no further: a record of a backup that is not in the store.
+    if case .done = goal, case .onTheWay = standing, key.kind != .job, let job,
+      job.state == "failed" || job.state == "cancelled"
+    {
+      let cause = job.error ?? Fault(.cancelled, "its job \(job.id) was cancelled")
+      throw Fault(cause.code, "\(key) failed: \(cause.message)", hint: cause.hint ?? hint(job), retry: cause.retry)
+    }
     if let error = job?.error, error.retry == .afterFix, job?.state == "pending" {
       throw Fault(
         error.code, "\(key) waits for a change: \(error.message)",
@@ -102,7 +109,7 @@ struct Waiter {
   private func checkDeadline(_ key: ResourceKey, _ goal: Goal, _ job: JobProgress?) throws {
     guard let deadline, monotonicSeconds() >= deadline else { return }
     let waited = TimeSpan.text(deadline - startedAt)
-    let isLocked = job?.error?.code == .locked || job?.phase == "waiting for lock"
+    let isLocked = job?.error?.code == .locked || job?.phase?.hasPrefix("waiting for lock") == true
     if isLocked {
       throw Fault(
         .locked, "\(key) still waits for the lock of another writer after \(waited): \(job?.error?.message ?? "")",
@@ -110,6 +117,11 @@ struct Waiter {
     }
     if case .deleted = goal {
       throw Fault(.timedOut, "\(key) is still there after \(waited)", hint: "drover delete \(key) deletes it")
+    }
+    if let job, job.state == "paused" {
+      throw Fault(
+        .timedOut, "\(key) is not there after \(waited); its job \(job.id) is paused",
+        hint: "drover job resume \(job.id)")
     }
     throw Fault(
       .timedOut, "\(key) is not there after \(waited)\(job.map { "; its job \($0.id) is \($0.state)" } ?? "")",
