@@ -65,11 +65,12 @@ let package = Package(
     .target(name: "CCurl", linkerSettings: [.linkedLibrary("curl")]),
     .target(name: "CLZ4", linkerSettings: [.linkedLibrary("lz4")]),
     .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
+    .target(name: "CZstd", linkerSettings: [.linkedLibrary("zstd")]),
 
     // Wrappers.
     .target(name: "LinuxSystem", dependencies: ["CLinux"], swiftSettings: wrapper),
     .target(name: "OpenSSL", dependencies: ["COpenSSL"], swiftSettings: wrapper),
-    .target(name: "Compression", dependencies: ["CLZ4", "CZlib"], swiftSettings: wrapper),
+    .target(name: "Compression", dependencies: ["CLZ4", "CZlib", "CZstd"], swiftSettings: wrapper),
     .target(name: "Curl", dependencies: ["CCurl"], swiftSettings: wrapper),
 
     // Values.
@@ -79,7 +80,7 @@ let package = Package(
     .target(name: "ChildProtocol", dependencies: ["DroverModel", "LinuxSystem"], swiftSettings: base),
 
     // Data.
-    .target(name: "DiskImage", dependencies: ["LinuxSystem", "OpenSSL"], swiftSettings: base),
+    .target(name: "DiskImage", dependencies: ["Compression", "LinuxSystem", "OpenSSL"], swiftSettings: base),
     .target(name: "Backupstore", dependencies: ["LinuxSystem", "OpenSSL", "Compression"], swiftSettings: base),
     .target(name: "StageKit", dependencies: ["CDroverPlugin", "LinuxSystem"], swiftSettings: base),
     stage("clone", "CloneStage", ["DiskImage", "LinuxSystem"]),

@@ -24,12 +24,22 @@ public struct ImageDescription: Sendable, Hashable {
   /// By content, never by name. What has qcow2's magic but no header that can be true is raw: it is some disk's bytes.
   public static func of(_ file: OpenFile) throws -> ImageDescription {
     let size = try file.size()
-    var start = [UInt8](repeating: 0, count: Qcow2Header.length)
-    let count = try start.withUnsafeMutableBytes { try file.read(into: $0, at: 0) }
-    guard let header = Qcow2Header(start[..<count]) else {
+    let start = try file.bytes(Qcow2Header.length, at: 0)
+    guard let header = try? Qcow2Header(start, path: file.path) else {
       return ImageDescription(format: .raw, virtualSize: size)
     }
     return ImageDescription(
-      format: .qcow2, virtualSize: header.virtualSize, hasBackingFile: header.backingFileOffset != 0)
+      format: .qcow2, virtualSize: header.virtualSize, hasBackingFile: header.backingFile.offset != 0)
+  }
+}
+
+extension OpenFile {
+  /// `length` bytes from `offset` on, or what there is of them.
+  func bytes(_ length: Int, at offset: UInt64) throws(SystemError) -> ArraySlice<UInt8> {
+    var bytes = [UInt8](repeating: 0, count: length)
+    let result: Result<Int, SystemError> = bytes.withUnsafeMutableBytes { buffer in
+      Result { () throws(SystemError) in try read(into: buffer, at: offset) }
+    }
+    return bytes[..<(try result.get())]
   }
 }

@@ -55,6 +55,7 @@ extension Fault.Code {
   public static let daemonUnreachable: Self = "daemon-unreachable"
   public static let notPermitted: Self = "not-permitted"
   public static let badSize: Self = "bad-size"  // not a multiple of 512
+  public static let badFormat: Self = "bad-format"  // an image that can't be read: damaged, or not supported
   public static let sourceChanged: Self = "source-changed"
   public static let uploadInterrupted: Self = "upload-interrupted"
   public static let stalled: Self = "stalled"

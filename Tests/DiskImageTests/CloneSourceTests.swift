@@ -106,8 +106,8 @@ func sourceRequest(_ path: String, view: String? = nil) -> OpenRequest {
       #expect(error.code == code && error.message.contains(word), "\(path): \(error)")
       #expect(try stageError { _ = try CloneStage.plan(sourceRequest(path), below: nil, host: host) }.code == code)
     }
-    let error = try stageError { _ = try CloneStage.open(sourceRequest(image.path, view: "guest"), host: host) }
-    #expect(error.code == "not-supported")
+    let error = try stageError { _ = try CloneStage.open(sourceRequest(image.path, view: "bird's-eye"), host: host) }
+    #expect(error.code == "not-supported" && error.message.contains("bird's-eye"))
   }
 
   @Test func namesTheParameterThatIsWrong() throws {

@@ -16,12 +16,30 @@ let qemuImage = ["/usr/bin/qemu-img", "/usr/local/bin/qemu-img"].first {
   FileManager.default.isExecutableFile(atPath: $0)
 }
 
+let qemuInputOutput = qemuImage.map { $0.replacing("qemu-img", with: "qemu-io") }
+
 func run(_ program: String, _ arguments: [String]) throws {
   let process = try Process.run(URL(filePath: program), arguments: arguments)
   process.waitUntilExit()
   guard process.terminationStatus == 0 else {
     throw Unexpected(description: "\(program) ended with \(process.terminationStatus)")
   }
+}
+
+/// What the program wrote to its output.
+func output(_ program: String, _ arguments: [String]) throws -> Data {
+  let process = Process()
+  process.executableURL = URL(filePath: program)
+  process.arguments = arguments
+  let pipe = Pipe()
+  process.standardOutput = pipe
+  try process.run()
+  let all = try pipe.fileHandleForReading.readToEnd() ?? Data()
+  process.waitUntilExit()
+  guard process.terminationStatus == 0 else {
+    throw Unexpected(description: "\(program) ended with \(process.terminationStatus)")
+  }
+  return all
 }
 
 func sha512(_ bytes: [UInt8]) -> String { hexadecimal(bytes.withUnsafeBytes { SHA512.hash($0) }) }
