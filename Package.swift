@@ -135,7 +135,7 @@ let package = Package(
     tests("DroverModelTests", ["DroverModel", "Manifests"]),
     tests("PlannerTests", ["Planner", "DroverModel"]),
     tests("ChildProtocolTests", ["ChildProtocol", "DroverModel", "LinuxSystem"]),
-    tests("DiskImageTests", ["DiskImage", "CloneStage", "StageKit", "LinuxSystem", "OpenSSL"]),
+    tests("DiskImageTests", ["DiskImage", "Compression", "CloneStage", "StageKit", "LinuxSystem", "OpenSSL"]),
     tests(
       "BackupstoreTests",
       ["Backupstore", "BackupStage", "RestoreStage", "StageKit", "Compression", "OpenSSL", "LinuxSystem"],

@@ -82,6 +82,42 @@ import Testing
     return false
   }
 
+  /// A compressed qcow2 image is cloned as the disk in it, in one pass.
+  @Test func aRealCloneOfAGuestsViewIsRaw() throws {
+    guard access("/usr/bin/qemu-img", X_OK) == 0 else { return print("skipped: there is no qemu-img") }
+    guard Self.hasClone, let worker = try Self.start() else { return }
+    let folder = TemporaryFolder("worker")
+    let bytes = try Self.makeImage(folder)
+    try Folder.rename(folder("source.img"), folder("disk"))
+    let convert = ["qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", folder("disk"), folder("source.img")]
+    let qemu = try ChildProcess.spawn(
+      "/usr/bin/qemu-img", arguments: convert, environment: [:], descriptors: [(0, 0), (1, 1), (2, 2)])
+    #expect(try qemu.wait() == .code(0))
+    var pipeline = Self.clone(folder, checksum: sha512(bytes))
+    pipeline.from[0].params["view"] = "guest"
+    try worker.channel.send(WorkerCommand.order(Self.order(folder, pipeline)))
+    guard case .planned(let plan)? = try worker.next() else {
+      Issue.record("a plan must come first")
+      return
+    }
+    #expect(plan.size == Int64(bytes.count))
+    try worker.channel.send(WorkerCommand.admitted)
+    var result: JobResult?
+    while let report = try worker.next() {
+      switch report {
+      case .finished(let finished): result = finished
+      case .failed(let fault): Issue.record("\(fault)")
+      default: break
+      }
+    }
+    #expect(try worker.process.wait() == .code(0))
+    #expect(result?.checksum == sha512(bytes))
+    let made = try OpenFile.open(folder("images/copy-0a0b0c0d/backing"), .read)
+    #expect(try made.size() == UInt64(bytes.count))
+    // What is zero on the disk takes no room in the new image.
+    #expect(try made.status().allocatedBytes <= 6 << 20)
+  }
+
   @Test func aRealCloneRunsFromOrderToResult() throws {
     guard Self.hasClone, let worker = try Self.start() else { return }
     let folder = TemporaryFolder("worker")
