@@ -92,6 +92,7 @@ let package = Package(
     .target(
       name: "Runner", dependencies: ["CDroverPlugin", "ChildProtocol", "DroverModel", "LinuxSystem", "OpenSSL"],
       swiftSettings: base),
+    .target(name: "LocalWorker", dependencies: ["ChildProtocol", "DroverModel", "LinuxSystem"], swiftSettings: base),
     .executableTarget(
       name: "drover-worker", dependencies: ["Runner", "ChildProtocol", "DroverModel"], swiftSettings: base),
 
@@ -126,7 +127,10 @@ let package = Package(
       ], swiftSettings: base),
     .executableTarget(
       name: "drover",
-      dependencies: ["ControlAPI", "ControlClient", "DroverModel", "LinuxSystem", "Manifests", argumentParser],
+      dependencies: [
+        "ChildProtocol", "ControlAPI", "ControlClient", "DroverModel", "LinuxSystem", "LocalWorker", "Manifests",
+        argumentParser,
+      ],
       swiftSettings: base),
 
     // Tests. What is shared by several is in TestKit.
@@ -142,7 +146,10 @@ let package = Package(
       resources: [.copy("Fixtures")]),
     tests(
       "PluginTests",
-      ["StageKit", "CDroverPlugin", "UploadStage", "LinuxSystem", "Runner", "ChildProtocol", "DroverModel"],
+      [
+        "StageKit", "CDroverPlugin", "UploadStage", "LinuxSystem", "LocalWorker", "Runner", "ChildProtocol",
+        "DroverModel",
+      ],
       resources: [.copy("Plugins")]),
     tests("RunnerTests", ["Runner", "CDroverPlugin", "ChildProtocol", "DroverModel", "LinuxSystem", "OpenSSL"]),
     tests(

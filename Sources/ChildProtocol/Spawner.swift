@@ -14,17 +14,25 @@ public struct ChildProgram: Sendable {
   public var descriptors: [(parent: Int32, child: Int32)]
   /// True for what outlives the daemon: an export.
   public var newSession: Bool
+  /// Gives the child a place to note the calls of stages that it is in: a worker.
+  public var notesCalls: Bool
 
   public init(
     path: String, arguments: [String] = [], environment: [String: String],
-    descriptors: [(parent: Int32, child: Int32)] = [], newSession: Bool = false
+    descriptors: [(parent: Int32, child: Int32)] = [], newSession: Bool = false, notesCalls: Bool = false
   ) {
     self.path = path
     self.arguments = arguments
     self.environment = environment
     self.descriptors = descriptors
     self.newSession = newSession
+    self.notesCalls = notesCalls
   }
+}
+
+extension ChildProgram {
+  /// With the number of the descriptor of its `CallNotes`.
+  public static let callsOption = "--calls"
 }
 
 /// A child that runs. Whoever has it must wait for its process once.
@@ -32,6 +40,25 @@ public struct StartedChild: Sendable {
   public var process: ChildProcess
   /// This end of the child's descriptor 0. When it goes, the child ends itself.
   public var channel: FrameChannel
+  /// Where it notes the calls that it is in.
+  public var calls: CallNotes?
+
+  /// How it ended, for people, and in which calls of which plugins: `signal 11 (SIGSEGV) in call pread of ...`.
+  public func describe(_ status: ChildProcess.ExitStatus) -> String {
+    let calls = calls?.calls ?? []
+    guard let first = calls.first else { return "\(status)" }
+    func text(_ call: CallNotes.Call) -> String {
+      (call.stage.isEmpty ? "call \(call.name)" : "call \(call.name) of stage \(call.stage)")
+        + ", plugin \(call.plugin)"
+    }
+    if first.isCrash || calls.count == 1 { return "\(status) in \(text(first))" }
+    return "\(status) while it was in " + Self.distinct(calls.map(text)).joined(separator: "; ")
+  }
+
+  private static func distinct(_ texts: [String]) -> [String] {
+    var seen: Set<String> = []
+    return texts.filter { seen.insert($0).inserted }
+  }
 }
 
 /// Starts all children of this process on one thread that never ends: the signal that a child asks for on its parent's
@@ -76,13 +103,20 @@ public final class Spawner: Sendable {
     do {
       let (mine, theirs) = try SocketPair.make()
       let channel = FrameChannel(adopting: mine)
+      let calls = program.notesCalls ? try CallNotes() : nil
+      var (descriptors, arguments) = (program.descriptors, program.arguments)
+      if let calls {
+        let number = 1 + max(2, descriptors.map(\.child).max() ?? 2)
+        descriptors.append((calls.descriptor, number))
+        arguments += [ChildProgram.callsOption, "\(number)"]
+      }
       let other = StreamSocket(adopting: theirs)
       let process = try withExtendedLifetime(other) {
         try ChildProcess.spawn(
-          program.path, arguments: [program.path] + program.arguments, environment: program.environment,
-          descriptors: [(other.descriptor, 0), (2, 1), (2, 2)] + program.descriptors, newSession: program.newSession)
+          program.path, arguments: [program.path] + arguments, environment: program.environment,
+          descriptors: [(other.descriptor, 0), (2, 1), (2, 2)] + descriptors, newSession: program.newSession)
       }
-      return StartedChild(process: process, channel: channel)
+      return StartedChild(process: process, channel: channel, calls: calls)
     } catch let error as SystemError {
       throw Fault(
         .internalError, "could not start \(program.path): \(error.answer)",

@@ -1,11 +1,13 @@
 public import DroverModel
 
 /// What the daemon (or the CLI, for a restore without a daemon) says to a worker. The first message is `order` or
-/// `inspect`; secret frames come before it, in the order of `JobOrder.secretNames`.
+/// `inspect` or `check`; secret frames come before it, in the order of `JobOrder.secretNames`.
 public enum WorkerCommand: Sendable, Codable {
   case order(JobOrder)
   /// Load these files, tell what they are, and end.
   case inspect(paths: [String])
+  /// Run the fault matrix on one plugin, and end.
+  case check(CheckOrder)
   /// The space that `planned` asked for is reserved: go on.
   case admitted
   case denied(Fault)
@@ -15,7 +17,7 @@ public enum WorkerCommand: Sendable, Codable {
   case pause
 }
 
-/// What a worker answers. It ends after `finished`, `failed`, `stopped` or `inspected`.
+/// What a worker answers. It ends after `finished`, `failed`, `stopped`, `inspected` or `checkEnded`.
 public enum WorkerReport: Sendable, Codable {
   /// The first frame.
   case hello(version: String, pid: Int32)
@@ -34,6 +36,42 @@ public enum WorkerReport: Sendable, Codable {
   /// After `cancel` or `pause`.
   case stopped
   case inspected([PluginReport])
+  /// This step is next: if the worker dies, it is to blame. The outcome means nothing yet.
+  case checkBegan(PluginCheck.Step)
+  case checked(PluginCheck.Step)
+  /// All steps are through. Name and version of the plugin, where it was loaded.
+  case checkEnded(name: String?, version: String?)
+}
+
+/// What `check` is about.
+public struct CheckOrder: Sendable, Codable {
+  /// The plugin's file, absolute.
+  public var path: String
+  /// Only this stage; nil: all of them.
+  public var stage: String?
+  /// Parameters by role, and for all roles under "". Source of the placeholders: docs/plugins.md, "Checking a plugin".
+  public var params: [String: [String: JSONValue]]
+  /// Absolute; the worker makes a folder in it for each run, and removes it.
+  public var scratch: String
+  /// How long a call may be silent.
+  public var hangSeconds: Int
+  /// How many steps an earlier worker has been through.
+  public var skip: Int
+  /// Name of each secret frame that went before; every stage gets all of them.
+  public var secretNames: [String]
+
+  public init(
+    path: String, stage: String? = nil, params: [String: [String: JSONValue]] = [:], scratch: String,
+    hangSeconds: Int = 20, skip: Int = 0, secretNames: [String] = []
+  ) {
+    self.path = path
+    self.stage = stage
+    self.params = params
+    self.scratch = scratch
+    self.hangSeconds = hangSeconds
+    self.skip = skip
+    self.secretNames = secretNames
+  }
 }
 
 public struct JobOrder: Sendable, Codable {

@@ -44,9 +44,23 @@ extension Engine {
 
   private func inspect(_ paths: [String]) async throws -> [PluginReport] {
     guard !paths.isEmpty else { return [] }
-    let said = try await calls.withTurn { try await call(.inspect(paths: paths)) }
-    for case .inspected(let reports) in said { return reports }
-    throw Fault(.internalError, "the worker ended without an answer")
+    do {
+      let said = try await calls.withTurn { try await call(.inspect(paths: paths)) }
+      for case .inspected(let reports) in said { return reports }
+      throw Fault(.internalError, "the worker ended without an answer")
+    } catch let fault as Fault where fault.code == .workerDied || fault.code == .hung {
+      // One of them ends whoever loads it: then each in a worker of its own tells which.
+      guard paths.count > 1 else {
+        return [
+          PluginReport(
+            path: paths[0],
+            refused: Fault(.pluginRefused, "plugin \(paths[0]): it can't even be looked at: \(fault.message)"))
+        ]
+      }
+      var reports: [PluginReport] = []
+      for path in paths { reports += try await inspect([path]) }
+      return reports
+    }
   }
 
   /// What a job's stages say they need.

@@ -13,10 +13,16 @@ public final class ChildProcess: Sendable {
     case code(Int32)
     case signal(Int32)
 
+    private static let names: [Int32: String] = [
+      SIGHUP: "SIGHUP", SIGINT: "SIGINT", SIGQUIT: "SIGQUIT", SIGILL: "SIGILL", SIGTRAP: "SIGTRAP",
+      SIGABRT: "SIGABRT", SIGBUS: "SIGBUS", SIGFPE: "SIGFPE", SIGKILL: "SIGKILL", SIGSEGV: "SIGSEGV",
+      SIGPIPE: "SIGPIPE", SIGALRM: "SIGALRM", SIGTERM: "SIGTERM", SIGSYS: "SIGSYS",
+    ]
+
     public var description: String {
       switch self {
       case .code(let code): "exit code \(code)"
-      case .signal(let number): "signal \(number)"
+      case .signal(let number): "signal \(number)" + (Self.names[number].map { " (\($0))" } ?? "")
       }
     }
   }

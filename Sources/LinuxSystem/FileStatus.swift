@@ -16,6 +16,7 @@ public struct FileStatus: Sendable, Hashable {
 
   public var isFolder: Bool { mode & S_IFMT == S_IFDIR }
   public var isRegular: Bool { mode & S_IFMT == S_IFREG }
+  public var isBlockDevice: Bool { mode & S_IFMT == S_IFBLK }
   public var isSymbolicLink: Bool { mode & S_IFMT == S_IFLNK }
   public var isSocket: Bool { mode & S_IFMT == S_IFSOCK }
   /// The permission bits, with set-id and sticky bits.

@@ -35,7 +35,7 @@ import Testing
     #expect(hangs.count == 1)
     #expect(hangs.first?.code == .hung)
     #expect(hangs.first?.retry == .transient)
-    #expect(hangs.first?.message.contains("stage source: open") == true)
+    #expect(hangs.first?.message.contains("call open of stage source") == true)
     #expect(BootClock.seconds() - start < 10)
   }
 

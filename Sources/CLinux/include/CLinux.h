@@ -75,4 +75,38 @@ int clinux_free_bytes(const char *path, uint64_t *bytes);
 /* posix_spawn_file_actions_addclosefrom_np. */
 int clinux_spawn_close_from(posix_spawn_file_actions_t *actions, int from);
 
+/* gettid */
+int32_t clinux_thread_id(void);
+
+/* memfd_create with MFD_CLOEXEC, and so many zero bytes. */
+int clinux_memory_file(const char *name, size_t size);
+
+enum { CLINUX_CALL_FREE, CLINUX_CALL_RUNS, CLINUX_CALL_CRASHED };
+
+/* A call that a thread is in. Lies in memory that is shared with another process, and all zero is free. */
+struct clinux_call {
+  uint32_t state;  /* CLINUX_CALL_* */
+  int32_t thread;  /* gettid */
+  uint64_t number; /* the later a call begins, the higher */
+  char call[24];
+  char stage[40];
+  char plugin[176];
+};
+
+/* Texts are cut to fit; they need not end in NUL. */
+void clinux_call_begin(struct clinux_call *slot, uint64_t number, const char *call, size_t call_length,
+                       const char *stage, size_t stage_length, const char *plugin, size_t plugin_length);
+void clinux_call_end(struct clinux_call *slot);
+
+/* From now on a signal that ends this process by a crash first marks the innermost call of its thread. */
+void clinux_mark_crashes(struct clinux_call *slots, size_t count);
+
+/* No thread of this process may start a process or a program any more: EPERM. Threads may be started. ENOSYS where that
+ * can't be had. */
+int clinux_deny_new_processes(void);
+
+/* Moves an open descriptor to a number from `least` on (from 10 on where the limit is below it), with close-on-exec, and
+ * leaves /dev/null in its old place. */
+int clinux_move_descriptor(int descriptor, int least);
+
 #endif

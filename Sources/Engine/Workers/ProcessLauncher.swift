@@ -21,7 +21,7 @@ final class ProcessLauncher: WorkerLauncher {
     _ command: WorkerCommand, descriptors: [(parent: Int32, child: Int32)],
     heard: @escaping @Sendable (WorkerEvent) -> Void
   ) throws -> any Worker {
-    let child = try spawner.start(ChildProgram(path: path, environment: environment, descriptors: descriptors))
+    let child = try spawner.start(ChildProgram(path: path, environment: environment, descriptors: descriptors, notesCalls: true))
     let worker = ProcessWorker(child)
     worker.send(command)
     try worker.listen(heard)
@@ -30,6 +30,7 @@ final class ProcessLauncher: WorkerLauncher {
 }
 
 private final class ProcessWorker: Worker {
+  private let child: StartedChild
   private let process: ChildProcess
   private let channel: FrameChannel
   /// One that does not read must not hold up the engine.
@@ -38,6 +39,7 @@ private final class ProcessWorker: Worker {
   private let reaped = Mutex(false)
 
   init(_ child: StartedChild) {
+    self.child = child
     process = child.process
     channel = child.channel
     outgoing = DispatchQueue(label: "drover.worker.\(child.process.pid)")
@@ -76,7 +78,7 @@ private final class ProcessWorker: Worker {
         switch end {
         case .success(let (status, usage)):
           heard(.used(usage))
-          heard(.ended(status.description))
+          heard(.ended(child.describe(status)))
         case .failure(let error): heard(.ended("an unknown status (\(error))"))
         }
       }

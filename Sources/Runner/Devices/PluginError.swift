@@ -2,35 +2,48 @@ import CDroverPlugin
 import DroverModel
 import Glibc
 
-/// Calls a function of a plugin with an error to fill.
-///
-/// - Returns: What it answered, never negative.
-/// - Throws: What the plugin said went wrong, as a Fault.
-func callPlugin(
-  stage: String, call: String, _ function: (UnsafeMutablePointer<drover_error>) -> Int64
-) throws(Fault) -> Int64 {
-  let error = UnsafeMutablePointer<drover_error>.allocate(capacity: 1)
-  defer { error.deallocate() }
-  error.initialize(to: drover_error())
-  error.pointee.struct_size = MemoryLayout<drover_error>.size
-  let answer = function(error)
-  guard answer < 0 else { return answer }
-  throw Fault(error.pointee, stage: stage, call: call)
+extension LoadedStage {
+  /// Calls a function that answers a count, with an error to fill.
+  ///
+  /// - Returns: What it answered, never negative.
+  /// - Throws: What the plugin said went wrong, as a Fault.
+  func count(
+    _ call: String, _ activity: Activity, _ function: (UnsafeMutablePointer<drover_error>) -> Int64
+  ) throws(Fault) -> Int64 {
+    let error = UnsafeMutablePointer<drover_error>.allocate(capacity: 1)
+    defer { error.deallocate() }
+    error.initialize(to: drover_error())
+    error.pointee.struct_size = MemoryLayout<drover_error>.size
+    let answer = activity.during(name, call, plugin: plugin) { function(error) }
+    guard answer < 0 else { return answer }
+    throw Fault(error.pointee, stage: self, call: call)
+  }
+
+  /// The same for one that answers 0 or -1. Any other answer is refused: an author who returns a positive errno means a
+  /// failure.
+  func status(
+    _ call: String, _ activity: Activity, _ function: (UnsafeMutablePointer<drover_error>) -> Int32
+  ) throws(Fault) {
+    let answer = try count(call, activity) { Int64(function($0)) }
+    guard answer == 0 else { throw .misbehaved(self, call, "answered \(answer), allowed are 0 and -1") }
+  }
 }
 
 extension Fault {
-  init(_ error: drover_error, stage: String, call: String) {
-    let code = withUnsafeBytes(of: error.code) { String(field: $0) }
+  private static let ofCodes = Set("abcdefghijklmnopqrstuvwxyz0123456789-".utf8)
+
+  init(_ error: drover_error, stage: LoadedStage, call: String) {
+    let given = withUnsafeBytes(of: error.code) { String(field: $0) }
     var message = withUnsafeBytes(of: error.message) { String(field: $0) }
     let hint = withUnsafeBytes(of: error.hint) { String(field: $0) }
     let domain = withUnsafeBytes(of: error.domain) { String(field: $0) }
     if message.isEmpty {
-      message = "stage \(stage): \(call) failed and said nothing more"
-      if error.system_error != 0 { message += " than: \(String(cString: strerror(error.system_error)))" }
-    } else if domain.isEmpty || domain == stage {
-      message = "\(stage): \(message)"
+      message = "stage \(stage.name): \(call) failed and said nothing more (plugin \(stage.plugin))"
+      if error.system_error != 0 { message += ": \(String(cString: strerror(error.system_error)))" }
+    } else if domain.isEmpty || domain == stage.name {
+      message = "\(stage.name): \(message)"
     } else {
-      message = "\(stage) (\(domain)): \(message)"
+      message = "\(stage.name) (\(domain)): \(message)"
     }
     let retry: Retry =
       switch error.retry {
@@ -38,8 +51,9 @@ extension Fault {
       case DROVER_RETRY_AFTER_FIX: .afterFix
       default: .never
       }
+    let isCode = !given.isEmpty && given.utf8.allSatisfy { Self.ofCodes.contains($0) }
     self.init(
-      code.isEmpty ? (error.system_error == ENOSPC ? .noSpace : .io) : Code(rawValue: code), message,
+      isCode ? Code(rawValue: given) : error.system_error == ENOSPC ? .noSpace : .io, message,
       hint: hint.isEmpty ? nil : hint, retry: retry)
   }
 

@@ -1,5 +1,7 @@
 import CDroverPlugin
 import DroverModel
+import Glibc
+import LinuxSystem
 import Synchronization
 
 /// The open device of a stage. Serialises calls where the stage wants it, and believes no answer that it can check.
@@ -20,12 +22,10 @@ final class StageDevice: BlockDevice, @unchecked Sendable {
 
   /// Opens the stage and asks for its info. What an earlier attempt left is the stage's business.
   static func open(_ stage: LoadedStage, _ arguments: OpenArguments, _ job: JobContext) throws -> StageDevice {
-    let host = HostTable.make(stage: stage.name, job: job)
+    let host = HostTable.make(stage: stage, job: job)
     var handle: UnsafeMutableRawPointer?
-    try job.activity.during(stage.name, "open") {
-      _ = try callPlugin(stage: stage.name, call: "open") { error in
-        Int64(stage.functions.open!(stage.descriptor, host, arguments.pointer, &handle, error))
-      }
+    try stage.status("open", job.activity) { error in
+      stage.functions.open!(stage.descriptor, host, arguments.pointer, &handle, error)
     }
     let device = StageDevice(stage, handle, arguments, job.activity)
     do {
@@ -58,25 +58,22 @@ final class StageDevice: BlockDevice, @unchecked Sendable {
   func refreshInfo() throws {
     var raw = drover_device_info()
     raw.struct_size = MemoryLayout<drover_device_info>.size
-    _ = try call("info") { Int64(ops.info!(handle, &raw, $0)) }
+    try call("info") { ops.info!(handle, &raw, $0) }
     info = try DeviceInfo(raw, of: stage, writable: arguments.isWritable)
   }
 
-  private func call(
-    _ name: String, _ function: (UnsafeMutablePointer<drover_error>) -> Int64
-  ) throws -> Int64 {
-    guard stage.isParallel, !info.isSequential else {
-      return try oneAtATime.withLock { _ in try watched(name, function) }
-    }
-    return try watched(name, function)
+  /// One call at a time where the stage wants that.
+  private func inTurn<R>(_ body: () throws -> R) rethrows -> R {
+    guard stage.isParallel, !info.isSequential else { return try oneAtATime.withLock { _ in try body() } }
+    return try body()
   }
 
-  private func watched(
-    _ name: String, _ function: (UnsafeMutablePointer<drover_error>) -> Int64
-  ) throws -> Int64 {
-    try activity.during(stage.name, name) {
-      try callPlugin(stage: stage.name, call: name, function)
-    }
+  private func call(_ name: String, _ function: (UnsafeMutablePointer<drover_error>) -> Int32) throws {
+    try inTurn { try stage.status(name, activity, function) }
+  }
+
+  private func count(_ name: String, _ function: (UnsafeMutablePointer<drover_error>) -> Int64) throws -> Int64 {
+    try inTurn { try stage.count(name, activity, function) }
   }
 
   private func lie(_ call: String, _ what: String) -> Fault { .misbehaved(stage, call, what) }
@@ -92,7 +89,7 @@ final class StageDevice: BlockDevice, @unchecked Sendable {
       extents[0] = drover_extent(offset: offset, length: length, type: DROVER_EXTENT_DATA, reserved: 0)
       return 1
     }
-    let count = try call("extents") {
+    let count = try count("extents") {
       function(handle, offset, length, extents.baseAddress, UInt32(extents.count), $0)
     }
     let asked = "for \(length) bytes at \(offset)"
@@ -118,7 +115,7 @@ final class StageDevice: BlockDevice, @unchecked Sendable {
 
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws -> Int {
     guard let function = ops.pread else { throw lacks("pread") }
-    let count = try call("pread") { function(handle, buffer.baseAddress, UInt64(buffer.count), offset, $0) }
+    let count = try count("pread") { function(handle, buffer.baseAddress, UInt64(buffer.count), offset, $0) }
     guard count <= buffer.count else {
       throw lie("pread", "answered \(count) bytes where \(buffer.count) were asked for at \(offset)")
     }
@@ -130,29 +127,45 @@ final class StageDevice: BlockDevice, @unchecked Sendable {
 
   func write(_ buffer: UnsafeRawBufferPointer, at offset: UInt64) throws {
     guard let function = ops.pwrite else { throw lacks("pwrite") }
-    _ = try call("pwrite") { Int64(function(handle, buffer.baseAddress, UInt64(buffer.count), offset, $0)) }
+    try call("pwrite") { function(handle, buffer.baseAddress, UInt64(buffer.count), offset, $0) }
   }
 
   func zero(offset: UInt64, length: UInt64) throws {
     guard let function = ops.zero else { throw lacks("zero") }
-    _ = try call("zero") { Int64(function(handle, offset, length, $0)) }
+    try call("zero") { function(handle, offset, length, $0) }
   }
 
   func flush() throws {
     guard let function = ops.flush else { return }
-    _ = try call("flush") { Int64(function(handle, $0)) }
+    try call("flush") { function(handle, $0) }
   }
 
   func fileRange(offset: UInt64, length: UInt64) throws -> FilePlace? {
     guard let function = ops.file_range else { return nil }
     var place = FilePlace(descriptor: -1, offset: 0)
     do {
-      _ = try call("file_range") { Int64(function(handle, offset, length, &place.descriptor, &place.offset, $0)) }
+      try call("file_range") { function(handle, offset, length, &place.descriptor, &place.offset, $0) }
     } catch let fault as Fault where fault.code == .notOffered {
       return nil
     }
-    guard place.descriptor >= 0 else { throw lie("file_range", "the descriptor is \(place.descriptor)") }
+    try check(place, length)
     return place
+  }
+
+  /// The kernel will read or write there, so it must be a file, and open for that.
+  private func check(_ place: FilePlace, _ length: UInt64) throws {
+    func refuse(_ what: String) -> Fault { lie("file_range", "descriptor \(place.descriptor) \(what)") }
+    let flags = place.descriptor > 2 ? fcntl(place.descriptor, F_GETFL) : -1
+    guard flags >= 0, let status = try? FileStatus.of(descriptor: place.descriptor) else {
+      throw refuse("is not open or not the device's own")
+    }
+    guard status.isRegular || status.isBlockDevice else { throw refuse("is no file") }
+    let way = flags & O_ACCMODE
+    guard arguments.isWritable ? way != O_RDONLY : way != O_WRONLY else {
+      throw refuse("is not open for \(arguments.isWritable ? "writing" : "reading")")
+    }
+    let (end, isTooFar) = place.offset.addingReportingOverflow(length)
+    guard !isTooFar, end <= UInt64(Int64.max) else { throw refuse("has no place at \(place.offset)") }
   }
 
   /// A token for everything below `offset`, which was flushed. Nil: a copy can't be continued.
@@ -161,7 +174,7 @@ final class StageDevice: BlockDevice, @unchecked Sendable {
     let capacity = 65536
     do {
       return try [UInt8](unsafeUninitializedCapacity: capacity) { token, used in
-        let count = try call("checkpoint") { function(handle, offset, token.baseAddress, capacity, $0) }
+        let count = try count("checkpoint") { function(handle, offset, token.baseAddress, capacity, $0) }
         guard count <= capacity else { throw lie("checkpoint", "answered a token of \(count) bytes") }
         used = Int(count)
       }
@@ -180,7 +193,7 @@ final class StageDevice: BlockDevice, @unchecked Sendable {
           struct_size: MemoryLayout<drover_commit>.size, size: size, sha512: digits?.baseAddress,
           block_hashes: hashes?.baseAddress,
           block_hash_count: UInt64((hashes?.count ?? 0) / Int(DROVER_HASH_LENGTH)))
-        _ = try call("commit") { Int64(function(handle, &commit, $0)) }
+        try call("commit") { function(handle, &commit, $0) }
       }
     }
   }
@@ -189,7 +202,7 @@ final class StageDevice: BlockDevice, @unchecked Sendable {
   func close() {
     guard isOpen else { return }
     isOpen = false
-    activity.during(stage.name, "close") { ops.close!(handle) }
+    activity.during(stage.name, "close", plugin: stage.plugin) { ops.close!(handle) }
     arguments.wipe()
   }
 }

@@ -8,14 +8,16 @@ import Synchronization
 /// leaks it on purpose.
 final class HostTable: Sendable {
   private let stage: String
+  private let plugin: String
   private let job: JobContext
 
-  private init(stage: String, job: JobContext) {
-    self.stage = stage
+  private init(stage: LoadedStage, job: JobContext) {
+    self.stage = stage.name
+    plugin = stage.plugin
     self.job = job
   }
 
-  static func make(stage: String, job: JobContext) -> UnsafePointer<drover_host> {
+  static func make(stage: LoadedStage, job: JobContext) -> UnsafePointer<drover_host> {
     let context = Unmanaged.passRetained(HostTable(stage: stage, job: job)).toOpaque()
     let table = UnsafeMutablePointer<drover_host>.allocate(capacity: 1)
     table.initialize(
@@ -48,7 +50,10 @@ final class HostTable: Sendable {
       let value = try? JSONDecoder().decode(JSONValue.self, from: Data(text.utf8)), value.object != nil
     else {
       job.refuseRecord(
-        Fault(.pluginMisbehaved, "stage \(stage) emitted a record of kind `\(kind)` that is not one JSON object"))
+        Fault(
+          .pluginMisbehaved,
+          "plugin \(plugin), stage \(stage) emitted a record of kind `\(kind)` that is not one JSON object",
+          hint: "this is a fault of the plugin; tell its author"))
       return
     }
     job.record(stage: stage, kind: kind, value: value)

@@ -31,12 +31,12 @@ struct Attempt {
   private mutating func carryOut() throws -> WorkerReport? {
     let lock = order.mode == .plan ? nil : try JobLock(folder: order.jobFolder)
     return try withExtendedLifetime(lock) {
-      let pipeline = try ResolvedPipeline(order, secrets: secrets, library: &library)
-      // The reading side as well: a source may have left a lock where it reads.
-      let stages = pipeline.to + pipeline.from
       let reporter = Reporter(job: job, hangSeconds: Double(max(1, order.hangSeconds)), hung: hung)
       try reporter.start()
       defer { reporter.stop() }
+      let pipeline = try ResolvedPipeline(order, secrets: secrets, library: &library)
+      // The reading side as well: a source may have left a lock where it reads.
+      let stages = pipeline.to + pipeline.from
       switch order.mode {
       case .plan:
         job.report(.planned(try StackPlan.make(pipeline, order: context, job: job)))

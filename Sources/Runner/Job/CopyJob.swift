@@ -201,9 +201,10 @@ struct CopyJob {
       do { try device.refreshInfo() } catch { job.log(.warning, "after the commit: \(error)") }
     }
     try job.checkRecords()
+    let stages = stacks.from.devices.map(\.name) + stacks.to.devices.reversed().map(\.name)
     return JobResult(
       size: Int64(copied.imageSize), checksum: copied.checksum?.sha512, bytesCopied: Int64(bytesCopied),
-      values: job.mergedResults)
+      values: job.mergedResults(of: stages))
   }
 
   /// What a checksum was inherited from, or a checkpoint rests on, must be what it was when it was opened.

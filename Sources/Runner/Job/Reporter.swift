@@ -51,8 +51,8 @@ final class Reporter: Sendable {
         isHung = true
         hung(
           Fault(
-            .hung,
-            "stage \(silent.call.stage): \(silent.call.name) has given no sign of life for \(Int(silent.seconds)) s"))
+            .hung, "\(silent.call.description), has given no sign of life for \(Int(silent.seconds)) s",
+            hint: "hangTimeout says how long a call may be silent"))
       }
       let progress = measure(&meter, began: began, now: now)
       let hasMoved = sent.map { $0.bytesDone != progress.bytesDone || $0.phase != progress.phase } ?? true

@@ -12,15 +12,13 @@ struct TaskJob {
     let loaded = stage.loaded
     job.phase.enter("running")
     let arguments = try OpenArguments(stage.spec, writable: false, order: context, secrets: stage.secrets)
-    let host = HostTable.make(stage: loaded.name, job: job)
+    let host = HostTable.make(stage: loaded, job: job)
     defer { arguments.wipe() }
     try job.interruption.check()
-    try job.activity.during(loaded.name, "run") {
-      _ = try callPlugin(stage: loaded.name, call: "run") { error in
-        Int64(loaded.functions.run!(loaded.descriptor, host, arguments.pointer, error))
-      }
+    try loaded.status("run", job.activity) { error in
+      loaded.functions.run!(loaded.descriptor, host, arguments.pointer, error)
     }
     try job.checkRecords()
-    return JobResult(values: job.mergedResults)
+    return JobResult(values: job.mergedResults(of: [loaded.name]))
   }
 }

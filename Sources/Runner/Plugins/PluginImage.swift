@@ -12,9 +12,10 @@ struct PluginImage: Sendable {
 
   /// Loads a file, unless who owns it or what it says forbids that.
   /// - Throws: Fault `plugin-refused`, or `not-found` where there is no such file. The message begins with the path.
-  static func load(_ path: String) throws(Fault) -> PluginImage {
+  static func load(_ path: String, _ activity: Activity = Activity()) throws(Fault) -> PluginImage {
     let trusted = try TrustedPath.resolve(path)
-    guard let handle = dlopen(trusted, RTLD_NOW | RTLD_LOCAL) else {
+    let opened = activity.during("", "dlopen", plugin: path) { dlopen(trusted, RTLD_NOW | RTLD_LOCAL) }
+    guard let handle = opened else {
       throw Fault(.pluginRefused, "plugin \(path): can't be loaded: \(String(plugin: dlerror(), limit: 1000) ?? "")")
     }
     guard let symbol = dlsym(handle, DROVER_PLUGIN_ENTRY_NAME) else {
@@ -24,7 +25,9 @@ struct PluginImage: Sendable {
           + "ABI version \(DROVER_PLUGIN_ABI_MAJOR)")
     }
     typealias Entry = @convention(c) () -> UnsafePointer<drover_plugin>?
-    return try PluginImage(path: path, descriptor: unsafeBitCast(symbol, to: Entry.self)())
+    return try activity.during("", DROVER_PLUGIN_ENTRY_NAME, plugin: path) { () throws(Fault) in
+      try PluginImage(path: path, descriptor: unsafeBitCast(symbol, to: Entry.self)())
+    }
   }
 
   /// Accepts a descriptor, or says what is wrong with it.

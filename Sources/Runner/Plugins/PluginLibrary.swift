@@ -10,9 +10,13 @@ protocol StageLibrary {
 /// The plugins in a list of folders, loaded as they are needed. What was refused is never tried again.
 struct PluginLibrary: StageLibrary {
   private let folders: [String]
+  private let activity: Activity
   private var tried: [String: Result<PluginImage, Fault>] = [:]
 
-  init(folders: [String]) { self.folders = folders }
+  init(folders: [String], activity: Activity = Activity()) {
+    self.folders = folders
+    self.activity = activity
+  }
 
   /// First `libdrover-stage-NAME.so` in each folder, then every other plugin of them, in the order of their names.
   mutating func stage(named name: String) throws -> LoadedStage {
@@ -39,7 +43,7 @@ struct PluginLibrary: StageLibrary {
 
   private mutating func load(_ path: String) -> Result<PluginImage, Fault> {
     if let known = tried[path] { return known }
-    let result = Result { () throws(Fault) in try PluginImage.load(path) }
+    let result = Result { () throws(Fault) in try PluginImage.load(path, activity) }
     tried[path] = result
     return result
   }

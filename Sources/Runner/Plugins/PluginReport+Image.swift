@@ -2,9 +2,9 @@ import DroverModel
 
 extension PluginReport {
   /// Loads one file to tell what it is; a refusal is part of the answer.
-  init(inspecting path: String) {
+  init(inspecting path: String, _ activity: Activity = Activity()) {
     do throws(Fault) {
-      self.init(try PluginImage.load(path))
+      self.init(try PluginImage.load(path, activity))
     } catch {
       self.init(path: path, refused: error)
     }

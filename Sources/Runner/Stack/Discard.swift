@@ -15,12 +15,10 @@ enum Discard {
       do {
         let arguments = try OpenArguments(
           stage.spec, writable: stage.spec.role != .task, order: order, secrets: stage.secrets)
-        let host = HostTable.make(stage: stage.loaded.name, job: job)
+        let host = HostTable.make(stage: stage.loaded, job: job)
         defer { arguments.wipe() }
-        try job.activity.during(stage.loaded.name, "discard") {
-          _ = try callPlugin(stage: stage.loaded.name, call: "discard") { error in
-            Int64(function(stage.loaded.descriptor, host, arguments.pointer, error))
-          }
+        try stage.loaded.status("discard", job.activity) { error in
+          function(stage.loaded.descriptor, host, arguments.pointer, error)
         }
       } catch {
         failure = failure ?? error

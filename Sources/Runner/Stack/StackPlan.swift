@@ -31,17 +31,16 @@ struct StackPlan {
     answer.data_size = .max
     guard let function = stage.loaded.functions.plan else { return answer }
     let arguments = try OpenArguments(stage.spec, writable: writable, order: order, secrets: stage.secrets)
-    let host = HostTable.make(stage: stage.loaded.name, job: job)
+    let host = HostTable.make(stage: stage.loaded, job: job)
     defer { arguments.wipe() }
-    try job.activity.during(stage.loaded.name, "plan") {
-      _ = try callPlugin(stage: stage.loaded.name, call: "plan") { error in
-        guard var below else {
-          return Int64(function(stage.loaded.descriptor, host, arguments.pointer, nil, &answer, error))
-        }
-        below.struct_size = MemoryLayout<drover_plan>.size
-        return Int64(function(stage.loaded.descriptor, host, arguments.pointer, &below, &answer, error))
+    try stage.loaded.status("plan", job.activity) { error in
+      guard var below else {
+        return function(stage.loaded.descriptor, host, arguments.pointer, nil, &answer, error)
       }
+      below.struct_size = MemoryLayout<drover_plan>.size
+      return function(stage.loaded.descriptor, host, arguments.pointer, &below, &answer, error)
     }
+    answer.struct_size = MemoryLayout<drover_plan>.size
     let path = withUnsafeBytes(of: answer.space_path) { String(field: $0) }
     if answer.space > 0, !path.isEmpty { need(Int64(clamping: answer.space), in: path) }
     let lock = withUnsafeBytes(of: answer.lock) { String(field: $0) }

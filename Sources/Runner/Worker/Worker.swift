@@ -11,14 +11,18 @@ final class Worker: Sendable {
   private let channel: FrameChannel
   private let inbox = Inbox()
   private let interruption = Interruption()
+  private let notes: CallNotes?
   private let end: @Sendable (Int32) -> Void
 
   /// A stage that does not hear a cancel for so many seconds is left behind with the process.
   private static let patience = 5.0
 
-  /// - Parameter end: Ends the process at once.
-  init(_ channel: FrameChannel, end: @escaping @Sendable (Int32) -> Void) {
+  /// - Parameters:
+  ///   - notes: Where to note the calls of stages.
+  ///   - end: Ends the process at once.
+  init(_ channel: FrameChannel, notes: CallNotes? = nil, end: @escaping @Sendable (Int32) -> Void) {
     self.channel = channel
+    self.notes = notes
     self.end = end
   }
 
@@ -33,7 +37,10 @@ final class Worker: Sendable {
     say(.hello(version: DroverVersion.current, pid: getpid()))
     let (command, secrets) = inbox.waitForOrder()
     switch command {
-    case .inspect(let paths): say(.inspected(paths.map { PluginReport(inspecting: $0) }))
+    case .inspect(let paths): inspect(paths)
+    case .check(let order):
+      PluginChecker(order, secrets: secrets, notes: notes, say: { [self] in say($0) }, hung: { [self] in giveUp($0) })
+        .run()
     case .order(let order): carryOut(order, secrets)
     default: say(.failed(Fault(.internalError, "the first command must be an order, not \(command)")))
     }
@@ -41,15 +48,28 @@ final class Worker: Sendable {
   }
 
   private func carryOut(_ order: JobOrder, _ secrets: [SecretBytes]) {
-    let job = JobContext(interruption: interruption) { [self] in say($0) }
+    let job = JobContext(interruption: interruption, activity: Activity(notes: notes)) { [self] in say($0) }
     var attempt = Attempt(
-      order: order, secrets: secrets, library: PluginLibrary(folders: order.pluginFolders), job: job,
+      order: order, secrets: secrets,
+      library: PluginLibrary(folders: order.pluginFolders, activity: job.activity), job: job,
       admission: { [inbox, interruption] in try inbox.waitForAdmission(interruption) },
-      hung: { [self] fault in
-        say(.failed(fault))
-        end(1)
-      })
+      hung: { [self] fault in giveUp(fault) })
     if let answer = attempt.run() { say(answer) }
+  }
+
+  private func inspect(_ paths: [String]) {
+    let job = JobContext(interruption: interruption, activity: Activity(notes: notes)) { _ in }
+    let watchdog = Reporter(job: job, hangSeconds: Self.loadingSeconds) { [self] in giveUp($0) }
+    try? watchdog.start()
+    say(.inspected(paths.map { PluginReport(inspecting: $0, job.activity) }))
+  }
+
+  /// What loading a plugin may take.
+  private static let loadingSeconds = 20.0
+
+  private func giveUp(_ fault: Fault) {
+    say(.failed(fault))
+    end(1)
   }
 
   /// Nobody is left to work for when the channel can't be written.

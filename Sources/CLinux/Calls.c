@@ -1,0 +1,72 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int32_t clinux_thread_id(void) { return (int32_t)syscall(SYS_gettid); }
+
+int clinux_memory_file(const char *name, size_t size) {
+  int descriptor = memfd_create(name, MFD_CLOEXEC);
+  if (descriptor < 0) return -1;
+  if (ftruncate(descriptor, (off_t)size) == 0) return descriptor;
+  close(descriptor);
+  return -1;
+}
+
+static void write_field(char *field, size_t room, const char *text, size_t length) {
+  /* Of a path the end tells more than the beginning. */
+  if (length >= room) {
+    text += length - (room - 1);
+    length = room - 1;
+  }
+  memcpy(field, text, length);
+  field[length] = 0;
+}
+
+void clinux_call_begin(struct clinux_call *slot, uint64_t number, const char *call, size_t call_length,
+                       const char *stage, size_t stage_length, const char *plugin, size_t plugin_length) {
+  write_field(slot->call, sizeof slot->call, call, call_length);
+  write_field(slot->stage, sizeof slot->stage, stage, stage_length);
+  write_field(slot->plugin, sizeof slot->plugin, plugin, plugin_length);
+  slot->number = number;
+  slot->thread = clinux_thread_id();
+  __atomic_store_n(&slot->state, CLINUX_CALL_RUNS, __ATOMIC_RELEASE);
+}
+
+void clinux_call_end(struct clinux_call *slot) { __atomic_store_n(&slot->state, CLINUX_CALL_FREE, __ATOMIC_RELEASE); }
+
+static struct clinux_call *marked;
+static size_t marked_count;
+
+/* Only what a signal handler may do: look at memory, and raise. */
+static void mark_and_die(int signal_number) {
+  int32_t thread = clinux_thread_id();
+  struct clinux_call *inner = NULL;
+  for (size_t index = 0; index < marked_count; index++) {
+    struct clinux_call *slot = &marked[index];
+    if (slot->thread != thread || __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) != CLINUX_CALL_RUNS) continue;
+    if (inner == NULL || slot->number > inner->number) inner = slot;
+  }
+  if (inner != NULL) __atomic_store_n(&inner->state, CLINUX_CALL_CRASHED, __ATOMIC_RELEASE);
+  raise(signal_number);
+}
+
+void clinux_mark_crashes(struct clinux_call *slots, size_t count) {
+  static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
+  marked = slots;
+  marked_count = count;
+  for (size_t index = 0; index < sizeof signals / sizeof signals[0]; index++) {
+    struct sigaction old, action;
+    /* Somebody's own handler, such as one that prints a backtrace, says more. */
+    if (sigaction(signals[index], NULL, &old) != 0 || old.sa_handler != SIG_DFL) continue;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = mark_and_die;
+    action.sa_flags = SA_RESETHAND | SA_NODEFER;
+    sigaction(signals[index], &action, NULL);
+  }
+}
