@@ -142,7 +142,10 @@ let package = Package(
     tests("DiskImageTests", ["DiskImage", "Compression", "CloneStage", "StageKit", "LinuxSystem", "OpenSSL"]),
     tests(
       "BackupstoreTests",
-      ["Backupstore", "BackupStage", "RestoreStage", "StageKit", "Compression", "OpenSSL", "LinuxSystem"],
+      [
+        "Backupstore", "BackupStage", "RestoreStage", "StageKit", "Compression", "OpenSSL", "LinuxSystem", "Runner",
+        "ChildProtocol", "DroverModel",
+      ],
       resources: [.copy("Fixtures")]),
     tests(
       "PluginTests",

@@ -49,8 +49,12 @@ public struct CheckOrder: Sendable, Codable {
   public var path: String
   /// Only this stage; nil: all of them.
   public var stage: String?
+  /// Only in this role; nil: in all that it has.
+  public var role: Pipeline.Role?
   /// Parameters by role, and for all roles under "". Source of the placeholders: docs/plugins.md, "Checking a plugin".
   public var params: [String: [String: JSONValue]]
+  /// A file that holds one of these in its path may stay after discard: blocks of a store that are collected later.
+  public var mayLeave: [String]
   /// Absolute; the worker makes a folder in it for each run, and removes it.
   public var scratch: String
   /// How long a call may be silent.
@@ -61,12 +65,15 @@ public struct CheckOrder: Sendable, Codable {
   public var secretNames: [String]
 
   public init(
-    path: String, stage: String? = nil, params: [String: [String: JSONValue]] = [:], scratch: String,
-    hangSeconds: Int = 20, skip: Int = 0, secretNames: [String] = []
+    path: String, stage: String? = nil, role: Pipeline.Role? = nil, params: [String: [String: JSONValue]] = [:],
+    mayLeave: [String] = [],
+    scratch: String, hangSeconds: Int = 20, skip: Int = 0, secretNames: [String] = []
   ) {
     self.path = path
     self.stage = stage
+    self.role = role
     self.params = params
+    self.mayLeave = mayLeave
     self.scratch = scratch
     self.hangSeconds = hangSeconds
     self.skip = skip

@@ -16,7 +16,10 @@ final class CheckScene {
     self.number = number
     self.template = template
     folder = "\(scratch)/\(number)"
+    // A worker that died has left its own.
+    try Folder.removeTree(folder)
     try Folder.create(files, permissions: 0o700)
+    try Folder.create(jobFolder, permissions: 0o700)
   }
 
   /// Removes all that lies there.
@@ -52,6 +55,11 @@ final class CheckScene {
     }
     parts.append(rest)
     return parts.joined(separator: text)
+  }
+
+  /// The same without what a stage may leave behind after discard.
+  func leftovers(but allowed: [String]) throws -> [String] {
+    try listing().filter { entry in !allowed.contains { entry.contains($0) } }
   }
 
   /// Each file in `{folder}` and in the job's folder, with its size; the runner's lock is left out.

@@ -29,6 +29,8 @@ final class CheckSubject {
   let stage: LoadedStage
   let place: Place
   let activity: Activity
+  /// See `PluginChecker`.
+  let ownsProcess: Bool
   private let order: CheckOrder
   private let secrets: [SecretBytes]
   private let nextScene: () throws -> Int
@@ -36,16 +38,18 @@ final class CheckSubject {
   /// For a filter that reads: what another of its kind wrote.
   var written: [UInt8]?
   private var writtenBefore: [Int: [UInt8]] = [:]
+  private var readBefore: [Int: [UInt8]] = [:]
 
   init(
     _ stage: LoadedStage, _ place: Place, order: CheckOrder, secrets: [SecretBytes], activity: Activity,
-    nextScene: @escaping () throws -> Int, hung: @escaping @Sendable (Fault) -> Void
+    ownsProcess: Bool, nextScene: @escaping () throws -> Int, hung: @escaping @Sendable (Fault) -> Void
   ) {
     self.stage = stage
     self.place = place
     self.order = order
     self.secrets = secrets
     self.activity = activity
+    self.ownsProcess = ownsProcess
     self.nextScene = nextScene
     self.hung = hung
   }
@@ -53,10 +57,13 @@ final class CheckSubject {
   /// The same stage in another place.
   func `as`(_ place: Place, written: [UInt8]) -> CheckSubject {
     let other = CheckSubject(
-      stage, place, order: order, secrets: secrets, activity: activity, nextScene: nextScene, hung: hung)
+      stage, place, order: order, secrets: secrets, activity: activity, ownsProcess: ownsProcess,
+      nextScene: nextScene, hung: hung)
     other.written = written
     return other
   }
+
+  var mayLeave: [String] { order.mayLeave }
 
   var template: [String: JSONValue] {
     (order.params[""] ?? [:]).filter { stage.params?[$0.key] != nil || stage.params == nil }
@@ -71,7 +78,8 @@ final class CheckSubject {
   }
 
   /// What is read by or through the stage, in blocks of which the last is odd.
-  func neighbours(size: Int = (5 << 20) + 512, block: UInt32 = 256 << 10) throws -> Neighbours {
+  func neighbours(size: Int? = nil, block: UInt32 = 128 << 10) throws -> Neighbours {
+    let size = size ?? (place == .sink ? (5 << 20) + 512 : (1 << 20) + 512)
     var content = ScratchContent(size: size)
     if place == .readingFilter, let written = written ?? writtenByOneself(size: size) {
       content = ScratchContent(written: written)
@@ -79,6 +87,18 @@ final class CheckSubject {
     return Neighbours(
       source: try ScratchStage(content: content, blockPreferred: 0),
       sink: try ScratchStage(content: nil, blockPreferred: block))
+  }
+
+  /// What a plain read of the reading side gives. Read once.
+  func expected(_ neighbours: Neighbours) throws -> [UInt8]? {
+    guard place.reads else { return nil }
+    let size = place == .source ? 0 : neighbours.source.content?.bytes.count ?? 0
+    if let known = readBefore[size] { return known }
+    let bytes = try inScene { scene in
+      try opened(scene, neighbours) { try CheckDeviceSteps.content(of: $0.top) }
+    }
+    readBefore[size] = bytes
+    return bytes
   }
 
   /// A filter may want below it only what one of its kind has written. Nil where it does not write.
@@ -165,7 +185,8 @@ final class CheckSubject {
   func attempt(
     _ scene: CheckScene, _ neighbours: Neighbours, mode: JobOrder.Mode = .run, number: Int = 1,
     checkpoint: Checkpoint? = nil, params: [String: JSONValue]? = nil,
-    eager: Bool = false, onCheckpoint: @escaping @Sendable (Int) -> Void = { _ in },
+    eager: Bool = false, concurrency: Int = 4,
+    onCheckpoint: @escaping @Sendable (Int) -> Void = { _ in },
     onCall: @escaping @Sendable (Int, Interruption) -> Void = { _, _ in }
   ) throws -> Outcome {
     let collected = Collected()
@@ -196,7 +217,7 @@ final class CheckSubject {
     let index = (pipeline.from + pipeline.to).firstIndex { $0.stage == stage.name } ?? 0
     let jobOrder = JobOrder(
       mode: mode, job: Self.job, attempt: number, pipeline: pipeline, jobFolder: scene.jobFolder, pluginFolders: [],
-      concurrency: 4, stallSeconds: Self.stallSeconds, hangSeconds: order.hangSeconds, checkpoint: known,
+      concurrency: concurrency, stallSeconds: Self.stallSeconds, hangSeconds: order.hangSeconds, checkpoint: known,
       secretNames: order.secretNames.map { .init(stage: index, name: $0) })
     let hung = hung
     var attempt = Attempt(

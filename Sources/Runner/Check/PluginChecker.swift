@@ -15,17 +15,27 @@ final class PluginChecker: Sendable {
   private let say: @Sendable (WorkerReport) -> Void
   private let hung: @Sendable (Fault) -> Void
   private let scenes = Mutex(0)
+  private let load: @Sendable () throws -> PluginImage
+  private let ownsProcess: Bool
 
-  /// - Parameter hung: See `Reporter`.
+  /// - Parameters:
+  ///   - ownsProcess: Nobody else opens and closes files here, so that what stays open is the plugin's.
+  ///   - load: Nil loads the order's file.
+  ///   - hung: See `Reporter`.
   init(
-    _ order: CheckOrder, secrets: [SecretBytes], notes: CallNotes?, say: @escaping @Sendable (WorkerReport) -> Void,
+    _ order: CheckOrder, secrets: [SecretBytes], notes: CallNotes?, ownsProcess: Bool = true,
+    load: (@Sendable () throws -> PluginImage)? = nil, say: @escaping @Sendable (WorkerReport) -> Void,
     hung: @escaping @Sendable (Fault) -> Void
   ) {
     self.order = order
     self.secrets = secrets
     self.say = say
     self.hung = hung
-    activity = Activity(notes: notes)
+    let activity = Activity(notes: notes)
+    self.activity = activity
+    self.ownsProcess = ownsProcess
+    let path = order.path
+    self.load = load ?? { try PluginImage.load(path, activity) }
   }
 
   func run() {
@@ -43,11 +53,9 @@ final class PluginChecker: Sendable {
 
     var image: PluginImage?
     // Loaded again after a death, without a word about it.
-    if order.skip > 0 { image = try? PluginImage.load(order.path, activity) }
+    if order.skip > 0 { image = try? load() }
     step("", nil, "loads") {
-      do throws(Fault) { image = try PluginImage.load(order.path, activity) } catch {
-        throw CheckFailure(error.message)
-      }
+      do { image = try load() } catch let fault as Fault { throw CheckFailure(fault.message) }
       return CheckPassed(1, "ABI \(image?.abi ?? "")")
     }
     let stages = (image?.stages ?? []).filter { order.stage == nil || order.stage == $0.name }
@@ -63,7 +71,7 @@ final class PluginChecker: Sendable {
         }
       }
     }
-    if image != nil {
+    if image != nil, ownsProcess {
       step("", nil, "leaves the process alone") {
         if let changed = ProcessState.now.difference(from: state) { throw CheckFailure(changed) }
         return CheckPassed(1)
@@ -87,9 +95,9 @@ final class PluginChecker: Sendable {
     if stage.has(.filter), stage.device.pread != nil { places.append(.readingFilter) }
     if stage.has(.sink) { places.append(.sink) }
     if stage.has(.task) { places.append(.task) }
-    return places.map { place in
+    return places.filter { order.role == nil || order.role == $0.role }.map { place in
       CheckSubject(
-        stage, place, order: order, secrets: secrets, activity: activity,
+        stage, place, order: order, secrets: secrets, activity: activity, ownsProcess: ownsProcess,
         nextScene: { [self] in
           scenes.withLock {
             $0 += 1

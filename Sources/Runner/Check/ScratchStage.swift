@@ -30,11 +30,13 @@ final class ScratchStage: @unchecked Sendable {
   let blockPreferred: UInt32
   let state = Mutex(State())
   private(set) var loaded: LoadedStage!
+  private nonisolated(unsafe) let sha512: UnsafePointer<CChar>?
 
   /// - Parameter content: What is read from it; nil makes it a sink.
   init(content: ScratchContent?, blockPreferred: UInt32 = 0) throws {
     self.content = content
     self.blockPreferred = blockPreferred
+    sha512 = content.map { Self.text($0.sha512) }
     // Loaded stages live as long as the process, so all of this is leaked on purpose, but for what is in memory.
     let table = UnsafeMutablePointer<drover_stage>.allocate(capacity: 1)
     var stage = drover_stage()
@@ -186,7 +188,8 @@ final class ScratchStage: @unchecked Sendable {
     if let content {
       info.size = UInt64(content.bytes.count)
       info.data_size = content.extents.reduce(0) { $0 + ($1.type == DROVER_EXTENT_DATA ? $1.length : 0) }
-      info.flags = 0
+      info.flags = DROVER_DEVICE_IMAGE_FILE
+      info.sha512 = sha512
     } else {
       info.size = .max
       info.data_size = .max

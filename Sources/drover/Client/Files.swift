@@ -42,6 +42,15 @@ private func readStandardInput(limit: Int) throws -> [UInt8] {
 }
 
 extension DefaultPaths {
+  /// What lies beside this program's own file, for what it starts itself.
+  static let besideThisProgram: DefaultPaths = {
+    let own = realpath("/proc/self/exe", nil)
+    defer { free(own) }
+    return DefaultPaths(
+      userID: geteuid(), environment: [:], executable: own.map { String(cString: $0) } ?? "/usr/bin/drover",
+      exists: { access($0, F_OK) == 0 })
+  }()
+
   static let ofThisProcess: DefaultPaths = {
     var environment: [String: String] = [:]
     for name in ["HOME", "DROVER_STATE", "DROVER_SOCKET", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"] {
