@@ -114,8 +114,8 @@ import Testing
     #expect(result?.checksum == sha512(bytes))
     let made = try OpenFile.open(folder("images/copy-0a0b0c0d/backing"), .read)
     #expect(try made.size() == UInt64(bytes.count))
-    // What is zero on the disk takes no room in the new image.
-    #expect(try made.status().allocatedBytes <= 6 << 20)
+    // Zeros take no room in the new image, but where a block of the copy has data too.
+    #expect(try made.status().allocatedBytes < 7 << 20)
   }
 
   @Test func aRealCloneRunsFromOrderToResult() throws {
