@@ -39,6 +39,7 @@ let package = Package(
     .executable(name: "drover", targets: ["drover"]),
     .executable(name: "droverd", targets: ["droverd"]),
     .executable(name: "drover-worker", targets: ["drover-worker"]),
+    .executable(name: "drover-policy", targets: ["drover-policy"]),
     // A product called `crypto` would become libcrypto.so and break the link of OpenSSL; hence the prefix.
     .library(name: "drover-stage-clone", type: .dynamic, targets: ["CloneStage"]),
     .library(name: "drover-stage-backup", type: .dynamic, targets: ["BackupStage"]),
@@ -66,6 +67,7 @@ let package = Package(
     .target(name: "CLZ4", linkerSettings: [.linkedLibrary("lz4")]),
     .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
     .target(name: "CZstd", linkerSettings: [.linkedLibrary("zstd")]),
+    .target(name: "CLua", linkerSettings: [.linkedLibrary("lua5.4")]),
 
     // Wrappers.
     .target(name: "LinuxSystem", dependencies: ["CLinux"], swiftSettings: wrapper),
@@ -78,6 +80,11 @@ let package = Package(
     .target(name: "Manifests", dependencies: ["DroverModel", "Yams"], swiftSettings: base),
     .target(name: "Planner", dependencies: ["DroverModel"], swiftSettings: base),
     .target(name: "ChildProtocol", dependencies: ["DroverModel", "LinuxSystem"], swiftSettings: base),
+
+    // Policies.
+    .target(
+      name: "LuaHost", dependencies: ["CLua", "ChildProtocol", "DroverModel", "LinuxSystem"], swiftSettings: wrapper),
+    .executableTarget(name: "drover-policy", dependencies: ["LuaHost"], swiftSettings: base),
 
     // Data.
     .target(name: "DiskImage", dependencies: ["Compression", "LinuxSystem", "OpenSSL"], swiftSettings: base),
@@ -161,6 +168,7 @@ let package = Package(
         "Engine", "Planner", "ChildProtocol", "DroverModel", "LinuxSystem", logging,
         .product(name: "GRDB", package: "GRDB.swift"),
       ]),
+    tests("LuaHostTests", ["LuaHost", "ChildProtocol", "DroverModel", "LinuxSystem"]),
     tests("DownloadTests", ["DownloadStage", "StageKit", "ControlClient", "DroverModel"]),
     tests(
       "ControlTests",

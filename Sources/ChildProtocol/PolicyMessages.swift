@@ -14,9 +14,9 @@ public enum PolicyReport: Sendable, Codable {
   case hello(version: String, pid: Int32)
   case inspected(points: [PolicyPoint])
   /// What the function returned, as JSON; an empty Lua table is an empty object. Whether it is a valid answer to the
-  /// point is for the daemon to say.
-  case answered(JSONValue)
-  case failed(PolicyFailure)
+  /// point is for the daemon to say. `printed` is what the script wrote with `print`, in lines, cut at a few KiB.
+  case answered(JSONValue, printed: String)
+  case failed(PolicyFailure, printed: String)
 }
 
 /// A script as the daemon has read it: the process that runs it opens no file.
@@ -34,13 +34,13 @@ public struct PolicyScript: Sendable, Hashable, Codable {
 
 /// What one call may use. Source of the defaults: docs/cli.md, "Configuration".
 public struct PolicyLimits: Sendable, Hashable, Codable {
-  /// Of Lua's virtual machine, top level and call together.
+  /// Of Lua's virtual machine, top level and call together. Steps of library functions that loop are counted too.
   public var instructions: Int
   /// All of the Lua state, in bytes.
   public var memoryBytes: Int
   /// Wall clock, from the command's arrival.
   public var deadlineMilliseconds: Int
-  /// Of the context and of the answer, each as JSON, in bytes.
+  /// Of the script, of the context and of the answer, each, in bytes; the latter two about as long as they are as JSON.
   public var documentBytes: Int
 
   public init(
@@ -57,8 +57,9 @@ public struct PolicyLimits: Sendable, Hashable, Codable {
 /// Why a script gave no answer.
 public struct PolicyFailure: Error, Sendable, Hashable, Codable {
   public var reason: Reason
-  /// For people; names the file, and where it is known the line.
+  /// For people; begins with the file, and where it is known the line.
   public var message: String
+  /// From 1.
   public var line: Int?
 
   public init(_ reason: Reason, _ message: String, line: Int? = nil) {

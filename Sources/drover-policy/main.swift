@@ -1,0 +1,3 @@
+import LuaHost
+
+PolicyProgram.run()
