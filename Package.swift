@@ -107,7 +107,7 @@ let package = Package(
     .target(
       name: "Engine",
       dependencies: [
-        "DroverModel", "Planner", "ChildProtocol", "LinuxSystem", logging,
+        "DroverModel", "Planner", "ChildProtocol", "LinuxSystem", "OpenSSL", logging,
         .product(name: "GRDB", package: "GRDB.swift"),
       ], swiftSettings: base),
     .target(name: "ControlAPI", dependencies: ["DroverModel"], swiftSettings: base),
@@ -165,7 +165,7 @@ let package = Package(
     tests(
       "EngineTests",
       [
-        "Engine", "Planner", "ChildProtocol", "DroverModel", "LinuxSystem", logging,
+        "Engine", "Planner", "ChildProtocol", "DroverModel", "LinuxSystem", "LuaHost", logging,
         .product(name: "GRDB", package: "GRDB.swift"),
       ]),
     tests("LuaHostTests", ["LuaHost", "ChildProtocol", "DroverModel", "LinuxSystem"]),

@@ -78,5 +78,7 @@ public struct PolicyFailure: Error, Sendable, Hashable, Codable {
     case instructions, memory, deadline
     /// Context or answer is too large, too deep, cyclic, or has a value that JSON has not.
     case document
+    /// The process that runs scripts could not be started, or ended by itself.
+    case process
   }
 }

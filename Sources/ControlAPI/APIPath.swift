@@ -14,6 +14,9 @@ public enum APIPath {
   public static let events = "/v1/events"
   public static let plugins = "/v1/plugins"
   public static let inspectPlugin = "/v1/plugins/inspect"
+  public static let hooks = "/v1/hooks"
+  /// POST of a `HookTestRequest`; answers a `HookTrial`.
+  public static let testHook = "/v1/hooks/test"
   /// POST of an `InspectBackupRequest`.
   public static let inspectBackup = "/v1/backups/inspect"
 

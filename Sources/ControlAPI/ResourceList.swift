@@ -15,3 +15,10 @@ public struct PluginList: Sendable, Codable {
 
   public init(_ items: [PluginReport]) { self.items = items }
 }
+
+/// GET of `/v1/hooks`.
+public struct HookList: Sendable, Codable {
+  public var items: [HookFile]
+
+  public init(_ items: [HookFile]) { self.items = items }
+}

@@ -26,6 +26,8 @@ public protocol ControlledEngine: Sendable {
   func inspectBackup(url: String, by caller: Caller) async throws -> [String: JSONValue]
   func plugins() async throws -> [PluginReport]
   func inspectPlugin(_ path: String) async throws -> PluginReport
+  func hooks() async throws -> [HookFile]
+  func testHook(_ point: PolicyPoint, _ question: HookQuestion) async throws -> HookTrial
   func status() async throws -> EngineStatus
 }
 

@@ -19,6 +19,10 @@ public struct Configuration: Sendable, Hashable {
   public var writeGroup: String?
   /// Group of `drover-ro.sock`; nil: the daemon's own.
   public var readGroup: String?
+  /// Limits of one call of a policy: instructions of Lua's virtual machine, bytes, wall clock.
+  public var policyInstructions = 5_000_000
+  public var policyMemoryBytes = 16 << 20
+  public var policyDeadlineMilliseconds = 250
   /// Nil: the built-in ones.
   public var pluginFolders: [String]?
   /// Nil: the built-in one.
@@ -49,6 +53,16 @@ extension Configuration {
     if let value = try reader.seconds("stallTimeout", 1...86400) { stallSeconds = Int(value.rounded(.up)) }
     if let value = try reader.seconds("hangTimeout", 1...86400) { hangSeconds = Int(value.rounded(.up)) }
     if let value = try reader.bytes("reserve") { reserveBytes = value }
+    if let value = try reader.integer("policy.instructions", 10_000...1_000_000_000) { policyInstructions = Int(value) }
+    if let value = try reader.bytes("policy.memory") {
+      guard (256 << 10...1 << 30).contains(value) else {
+        throw reader.fault("policy.memory", "must be from 256Ki to 1Gi")
+      }
+      policyMemoryBytes = Int(value)
+    }
+    if let value = try reader.seconds("policy.deadline", 0.01...60) {
+      policyDeadlineMilliseconds = Int((value * 1000).rounded())
+    }
     writeGroup = try reader.text("groups.write")
     readGroup = try reader.text("groups.read")
     pluginFolders = try reader.folders("plugins")
@@ -60,8 +74,7 @@ extension Configuration {
   }
 
   private static let laterKeys = [
-    "retention.minKeep", "retention.maxDrops", "verify.everyDays", "policy.instructions", "policy.memory",
-    "policy.deadline", "notify.command",
+    "retention.minKeep", "retention.maxDrops", "verify.everyDays", "notify.command",
   ]
   private static let sections = ["jobs", "groups", "retention", "verify", "policy", "notify"]
 
@@ -98,6 +111,10 @@ extension Configuration {
       ],
       "stallTimeout": .string("\(stallSeconds)s"), "hangTimeout": .string("\(hangSeconds)s"),
       "reserve": .int(reserveBytes), "groups": ["write": .of(writeGroup), "read": .of(readGroup)],
+      "policy": [
+        "instructions": .int(Int64(policyInstructions)), "memory": .int(Int64(policyMemoryBytes)),
+        "deadline": .string("\(policyDeadlineMilliseconds)ms"),
+      ],
       "plugins": .array(pluginFolders.map { .string($0) }), "hooks": .of(hooksFolder),
     ]
   }

@@ -15,6 +15,8 @@ public struct DefaultPaths: Sendable, Hashable {
   public var hooksFolder: String?
   /// `drover-worker`.
   public var workerPath: String
+  /// `drover-policy`, which lies beside the worker.
+  public var policyPath: String { "\(Self.folder(of: workerPath))/drover-policy" }
 
   /// - Parameters:
   ///   - userID: the effective one.

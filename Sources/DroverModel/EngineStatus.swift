@@ -9,7 +9,7 @@ public struct EngineStatus: Sendable, Codable {
   public var targets: [Target]
   /// Subjects whose last success is longer ago than their schedule allows. Always empty: this version has no schedules.
   public var stale: [String]
-  /// Always empty: this version has no hooks.
+  /// By name.
   public var hooks: [HookFile]
   public var plugins: [PluginReport]
   /// Free on the state folder's file system.
@@ -77,18 +77,6 @@ public struct EngineStatus: Sendable, Codable {
       self.url = url
       self.available = available
       self.message = message
-    }
-  }
-
-  public struct HookFile: Sendable, Hashable, Codable {
-    public var file: String
-    public var points: [String]
-    public var active: Bool
-
-    public init(file: String, points: [String], active: Bool) {
-      self.file = file
-      self.points = points
-      self.active = active
     }
   }
 }

@@ -64,6 +64,7 @@ extension Fault.Code {
   public static let unknownStage: Self = "unknown-stage"
   public static let pluginRefused: Self = "plugin-refused"
   public static let pluginMisbehaved: Self = "plugin-misbehaved"  // answered what the ABI does not allow
+  public static let policyFailed: Self = "policy-failed"  // a script that was tried gave no valid answer
   public static let notSupported: Self = "not-supported"
   public static let io: Self = "io"
   public static let network: Self = "network"

@@ -12,19 +12,24 @@ extension Engine {
   public func apply(_ document: JSONValue, options: ApplyOptions, by caller: Caller) async throws -> ApplyOutcome {
     guard phase != .stopping else { throw Fault(.conflict, "the daemon is ending", retry: .transient) }
     let environment = environment
-    let document = try ResourceDocument(
+    var document = try ResourceDocument(
       document, validation: options.validation, randomSuffix: { environment.hexadecimal(8) })
     try await checkStages(document.spec)
+    let jobID = newJobID()
+    let said = await saidOfName(of: document, job: jobID)
     // From here to the commit nothing else happens in the engine.
-    let decision = try decide(document)
+    let naming = try name(&document, said)
+    var decision = try decide(document, job: jobID)
+    decision.naming = naming.map { $0.record(for: decision.record.uid, job: decision.job?.job.id) }
+    let warnings = document.warnings + (naming?.decision.warning.map { [$0] } ?? [])
     if options.dryRun {
       let plan = try await dryRun(decision)
-      let warnings = document.warnings + (await doubts(about: decision))
-      return ApplyOutcome(result: decision.result, object: decision.record.resource, warnings: warnings, plan: plan)
+      let doubts = await doubts(about: decision)
+      return ApplyOutcome(result: decision.result, object: decision.record.resource, warnings: warnings + doubts, plan: plan)
     }
     try carryOut(decision, by: caller)
-    return ApplyOutcome(
-      result: decision.result, object: view(try existing(document.key)), warnings: document.warnings)
+    if let naming, let job = decision.job { report(naming, job.job.id) }
+    return ApplyOutcome(result: decision.result, object: view(try existing(document.key)), warnings: warnings)
   }
 
   /// What applying a document comes to.
@@ -34,6 +39,8 @@ extension Engine {
     var job: JobRecord?
     /// Jobs that wait for a change may go on.
     var wakes = false
+    /// What a policy said of the name.
+    var naming: DecisionRecord?
   }
 
   private func carryOut(_ decision: Decision, by caller: Caller) throws {
@@ -46,15 +53,23 @@ extension Engine {
     case .unchanged: changes = decision.record == resources[key] ? [] : [.putResource(decision.record)]
     }
     if let job = decision.job { changes.append(.putJob(job)) }
+    if let naming = decision.naming {
+      changes.append(.addDecision(naming))
+      if let warning = naming.decision.warning {
+        changes.append(event(.warning, key, job: naming.job, message: warning))
+      }
+    }
     try catalog.commit(changes)
     resources[key] = decision.record
+    if let naming = decision.naming { remember(naming) }
     if let job = decision.job { machines[job.job.id] = machine(job) }
     if decision.wakes { wakeJobs(about: key) }
     changed.raise()
     wanted.raise()
   }
 
-  private func decide(_ document: ResourceDocument) throws -> Decision {
+  /// - Parameter job: Id of the job of a new object.
+  private func decide(_ document: ResourceDocument, job id: String) throws -> Decision {
     if let old = resources[document.key] {
       guard !old.deleting else {
         throw Fault(
@@ -66,21 +81,21 @@ extension Engine {
       key: document.key, uid: newUID(), namespace: document.resource.metadata.namespace,
       labels: document.resource.metadata.labels ?? [:], spec: document.resource.spec, status: [:], generation: 1,
       createdAt: environment.now(), deleting: false)
-    let job = try begin(&record, document.spec)
+    let job = try begin(&record, document.spec, id)
     return Decision(result: .created, record: record, job: job, wakes: document.kind == .backupTarget)
   }
 
   /// First status of a new object, and its job where one can be named already.
-  private func begin(_ record: inout ResourceRecord, _ spec: ResourceSpec) throws -> JobRecord? {
+  private func begin(_ record: inout ResourceRecord, _ spec: ResourceSpec, _ id: String) throws -> JobRecord? {
     let name = record.key.name
     switch spec {
     case .backingImage(let spec):
       let uuid = environment.hexadecimal(8)
       record.status = BackingImage.Status(uuid: uuid).fields
-      return try imageJob(&record, spec, uuid: uuid)
+      return try imageJob(&record, spec, uuid: uuid, id)
     case .backupBackingImage(let spec):
       record.status = BackupBackingImage.Status(backingImage: spec.image).fields
-      return try backupJob(&record, spec)
+      return try backupJob(&record, spec, id)
     case .backupTarget(let spec):
       record.status = BackupTarget.Status().fields
       var facts = facts
@@ -90,7 +105,7 @@ extension Engine {
   }
 
   private func imageJob(
-    _ record: inout ResourceRecord, _ spec: BackingImage.Spec, uuid: String
+    _ record: inout ResourceRecord, _ spec: BackingImage.Spec, uuid: String, _ id: String? = nil
   ) throws -> JobRecord? {
     let plan = try Planner(facts).plan(image: record.key.name, uuid: uuid, spec: spec)
     let kind: Job.Kind =
@@ -101,7 +116,7 @@ extension Engine {
       case .restore: .restore
       case .stage: .import
       }
-    guard let job = queued(plan, kind, record.key) else {
+    guard let job = queued(plan, kind, record.key, id) else {
       var status = BackingImage.Status(record.status)
       status.state = .pending
       if case .awaitingContent(let reason) = plan { status.message = reason }
@@ -112,26 +127,28 @@ extension Engine {
     return job
   }
 
-  private func backupJob(_ record: inout ResourceRecord, _ spec: BackupBackingImage.Spec) throws -> JobRecord? {
+  private func backupJob(
+    _ record: inout ResourceRecord, _ spec: BackupBackingImage.Spec, _ id: String? = nil
+  ) throws -> JobRecord? {
     let planner = Planner(facts)
     let plan = try planner.plan(backup: record.key.name, spec: spec)
     let job: JobRecord
-    if let queued = queued(plan, .backup, record.key) {
+    if let queued = queued(plan, .backup, record.key, id) {
       job = queued
     } else {
       // A record of what lies in the store already: a look there fills its status.
       let target = try targetSpec(try existing(ResourceKey(.backupTarget, spec.targetName)))
       let url = ImageBackupURL(target: target.url, image: spec.image)
-      job = newJob(.inspect, owner: record.key, planned: planner.inspection(of: url, owner: record.key))
+      job = newJob(.inspect, owner: record.key, planned: planner.inspection(of: url, owner: record.key), id: id)
     }
     record.status = BackupController.reflect(record.status, job)
     return job
   }
 
-  private func queued(_ plan: Plan, _ kind: Job.Kind, _ owner: ResourceKey) -> JobRecord? {
+  private func queued(_ plan: Plan, _ kind: Job.Kind, _ owner: ResourceKey, _ id: String?) -> JobRecord? {
     switch plan {
-    case .job(let planned): newJob(kind, owner: owner, planned: planned)
-    case .waiting(let key, let reason): newJob(kind, owner: owner, reads: [key], note: reason)
+    case .job(let planned): newJob(kind, owner: owner, planned: planned, id: id)
+    case .waiting(let key, let reason): newJob(kind, owner: owner, reads: [key], note: reason, id: id)
     case .awaitingContent, .nothing: nil
     }
   }

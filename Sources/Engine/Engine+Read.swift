@@ -59,7 +59,8 @@ extension Engine {
   }
 
   private func view(_ job: Job) -> Resource {
-    var resource = Resource(job: job, progress: job.state == .running ? progress(job.id) : nil)
+    var resource = Resource(
+      job: job, progress: job.state == .running ? progress(job.id) : nil, decisions: decisions(for: job))
     let record = machines[job.id]?.record
     if let note = record?.note { resource.status["message"] = .string(note) }
     if record?.ending != nil, job.state == .running { resource.status["phase"] = "removing what is left behind" }
@@ -130,6 +131,8 @@ extension Engine {
 
   public func status() async throws -> EngineStatus {
     let plugins = (try? await plugins()) ?? []
+    // A script that takes its time holds up no answer.
+    let hooks = await policies?.files(withinSeconds: 0.5) ?? []
     let root = layout.root
     let room = try await blocking { try SpaceLedger.room(at: root) }
     let records = machines.values.map(\.record)
@@ -151,7 +154,8 @@ extension Engine {
       stateFolder: layout.root, startedAt: Timestamp.text(startedAt),
       queue: .init(
         pending: count(.pending), running: count(.running), paused: count(.paused), limit: configuration.maxJobs),
-      workers: workers.sorted { $0.job < $1.job }, targets: targets.sorted { $0.name < $1.name }, plugins: plugins,
+      workers: workers.sorted { $0.job < $1.job }, targets: targets.sorted { $0.name < $1.name }, hooks: hooks,
+      plugins: plugins,
       freeBytes: room.freeBytes, reservedBytes: ledger.promised(on: room.device, unwritten: unwritten))
   }
 }

@@ -12,6 +12,7 @@ extension Engine {
     guard phase == .open else { throw Fault(.conflict, "the engine runs already") }
     phase = .running
     await resumeDeletions()
+    if let policies { Task { await policies.files(withinSeconds: 0) } }
     let outcome = await Result {
       try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask { try await self.scheduling() }
@@ -60,7 +61,9 @@ extension Engine {
     let queue = JobQueue(
       maxJobs: configuration.maxJobs, maxJobsPerTarget: configuration.maxJobsPerTarget,
       longestPauseSeconds: max(configuration.backoffMaxSeconds, configuration.probeSeconds) + 1)
-    let busy = Set(machines.filter { $0.value.isWorking || backlog[$0.key] != nil }.keys)
+    askAboutLabels(planner)
+    let busy = Set(
+      machines.filter { $0.value.isWorking || backlog[$0.key] != nil || askedAbout.contains($0.key) }.keys)
     let choice = queue.choose(from: machines.values.map(\.record), busy: busy, now: now) { record in
       readiness(record, planner, &planned)
     }
@@ -93,7 +96,7 @@ extension Engine {
       return .failed(Fault(.notFound, "\(job.owner) does not exist any more"))
     }
     do {
-      switch try plan(job.kind, owner, planner) {
+      switch try plan(job.kind, owner, planner, job: job.id) {
       case .job(let plan):
         planned[job.id] = plan
         return .ready
@@ -106,10 +109,13 @@ extension Engine {
   }
 
   /// What a job of this kind has to do for its owner as things are now.
-  func plan(_ kind: Job.Kind, _ owner: ResourceRecord, _ planner: Planner) throws -> Plan {
+  func plan(_ kind: Job.Kind, _ owner: ResourceRecord, _ planner: Planner, job: String) throws -> Plan {
     let name = owner.key.name
     switch kind {
-    case .backup: return try planner.plan(backup: name, spec: backupSpec(owner))
+    case .backup:
+      var spec = try backupSpec(owner)
+      spec.labels = labels(of: job, inherited: spec.labels)
+      return try planner.plan(backup: name, spec: spec)
     case .deleteBackup: return .job(try planner.deletion(backup: name, spec: backupSpec(owner)))
     case .inspect: return .job(planner.inspection(of: try backupURL(owner), owner: owner.key))
     case .probe: return .job(try planner.probe(target: name))
@@ -132,6 +138,7 @@ extension Engine {
       await lookAtImages()
       pollTargets()
       pruneHistory()
+      _ = await policies?.files(withinSeconds: 1)
       try await environment.sleep(backlog.isEmpty ? 10 : 1)
     }
   }
@@ -182,6 +189,8 @@ extension Engine {
     guard !surplus.isEmpty, (try? catalog.commit(surplus.map { .deleteJob($0) })) != nil else { return }
     for id in surplus {
       machines[id] = nil
+      decisions[id] = nil
+      labelled.remove(id)
       try? Folder.removeTree(layout.job(id))
     }
   }

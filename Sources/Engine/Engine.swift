@@ -14,6 +14,8 @@ public actor Engine {
   nonisolated let logger: Logger
   nonisolated let layout: StateLayout
   nonisolated let catalog: any CatalogStore
+  /// Nil where there is no hooks folder.
+  nonisolated let policies: Policies?
   /// Raised when a resource, a job or an event changed.
   nonisolated let changed = ChangeSignal()
   /// Raised when the queue or the house wants a look.
@@ -32,6 +34,12 @@ public actor Engine {
   var backlog: [String: [JobEvent]] = [:]
   /// The worker's ends of the streams of transfers that have not started yet, with what they are to do.
   var streams: [String: WaitingStream] = [:]
+  /// What policies decided, by the job's id; for an object without a job by its UID.
+  var decisions: [String: [DecisionRecord]] = [:]
+  /// Backup jobs whose labels are settled, by a policy or because none is asked.
+  var labelled: Set<String> = []
+  /// Backup jobs about whose labels a policy is being asked just now.
+  var askedAbout: Set<String> = []
   /// Images whose files are being removed just now.
   var removing: Set<ResourceKey> = []
   /// When each target was looked at last; seconds since 1970.
@@ -67,6 +75,7 @@ public actor Engine {
     self.layout = layout
     startedAt = environment.now()
     ledger = SpaceLedger(reserveBytes: configuration.reserveBytes)
+    policies = Policies(configuration, environment, logger)
     (stateLock, catalog) = try await blocking {
       let lock = try layout.claim(pid: ownProcess)
       layout.sweep()
@@ -81,6 +90,7 @@ public actor Engine {
     let kept = try catalog.load()
     resources = Dictionary(uniqueKeysWithValues: kept.resources.map { ($0.key, $0) })
     for record in kept.jobs { machines[record.job.id] = machine(record) }
+    for decision in try catalog.decisions() { remember(decision) }
     let target = ResourceKey(.backupTarget, BackupTarget.defaultName)
     if resources[target] == nil {
       let record = ResourceRecord(

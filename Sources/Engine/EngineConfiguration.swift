@@ -2,11 +2,17 @@
 public struct EngineConfiguration: Sendable, Hashable, Codable {
   /// STATE: made when it is not there.
   public var stateFolder: String
-  /// Of the policy scripts; this version reads none.
+  /// Of the policy scripts; nil: none are asked.
   public var hooksFolder: String?
   public var pluginFolders: [String]
   /// `drover-worker`.
   public var workerPath: String
+  /// `drover-policy`.
+  public var policyPath: String
+  /// Limits of one call of a policy.
+  public var policyInstructions: Int
+  public var policyMemoryBytes: Int
+  public var policyDeadlineMilliseconds: Int
   /// Jobs that run at once.
   public var maxJobs: Int
   public var maxJobsPerTarget: Int
@@ -34,7 +40,9 @@ public struct EngineConfiguration: Sendable, Hashable, Codable {
   public var environment: [String: String]
 
   public init(
-    stateFolder: String, hooksFolder: String? = nil, pluginFolders: [String], workerPath: String, maxJobs: Int,
+    stateFolder: String, hooksFolder: String? = nil, pluginFolders: [String], workerPath: String,
+    policyPath: String = "", policyInstructions: Int = 5_000_000, policyMemoryBytes: Int = 16 << 20,
+    policyDeadlineMilliseconds: Int = 250, maxJobs: Int,
     maxJobsPerTarget: Int = 4, concurrency: Int, attempts: Int = 8, backoffMaxSeconds: Double = 600,
     probeSeconds: Double = 300, stallSeconds: Int = 30, hangSeconds: Int = 600, reserveBytes: Int64 = 256 << 20,
     cancelSeconds: Double = 8, shutdownSeconds: Double = 20, jobHistory: Int = 1000,
@@ -44,6 +52,10 @@ public struct EngineConfiguration: Sendable, Hashable, Codable {
     self.hooksFolder = hooksFolder
     self.pluginFolders = pluginFolders
     self.workerPath = workerPath
+    self.policyPath = policyPath
+    self.policyInstructions = policyInstructions
+    self.policyMemoryBytes = policyMemoryBytes
+    self.policyDeadlineMilliseconds = policyDeadlineMilliseconds
     self.maxJobs = maxJobs
     self.maxJobsPerTarget = maxJobsPerTarget
     self.concurrency = concurrency

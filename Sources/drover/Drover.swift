@@ -22,7 +22,7 @@ struct Drover: ParsableCommand {
         subcommands: [ApplyCommand.self, GetCommand.self, DescribeCommand.self, DeleteCommand.self, WaitCommand.self]),
       CommandGroup(
         name: "Verbs for people",
-        subcommands: [ImageCommand.self, BackupCommand.self, JobCommand.self, PluginCommand.self]),
+        subcommands: [ImageCommand.self, BackupCommand.self, JobCommand.self, PluginCommand.self, HookCommand.self]),
       CommandGroup(
         name: "The daemon",
         subcommands: [StatusCommand.self, VersionCommand.self, EventsCommand.self, CompletionCommand.self]),

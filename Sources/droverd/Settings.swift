@@ -24,6 +24,7 @@ struct Settings: Sendable {
     [
       "version": "\(DroverVersion.current)", "state": "\(engine.stateFolder)", "socket": "\(server.socketPath)",
       "worker": "\(engine.workerPath)", "plugins": "\(engine.pluginFolders.joined(separator: ":"))",
+      "hooks": "\(engine.hooksFolder ?? "none")",
       "configuration": "\(configurationFile ?? "none")",
     ]
   }
@@ -64,7 +65,10 @@ struct Settings: Sendable {
     return Settings(
       engine: EngineConfiguration(
         stateFolder: process.absolute(flags.state ?? paths.stateFolder), hooksFolder: hooks, pluginFolders: plugins,
-        workerPath: paths.workerPath, maxJobs: configuration.maxJobs(cores: process.cores),
+        workerPath: paths.workerPath, policyPath: paths.policyPath,
+        policyInstructions: configuration.policyInstructions, policyMemoryBytes: configuration.policyMemoryBytes,
+        policyDeadlineMilliseconds: configuration.policyDeadlineMilliseconds,
+        maxJobs: configuration.maxJobs(cores: process.cores),
         maxJobsPerTarget: configuration.maxJobsPerTarget, concurrency: configuration.concurrency(cores: process.cores),
         attempts: configuration.attempts, backoffMaxSeconds: configuration.backoffMaxSeconds,
         stallSeconds: configuration.stallSeconds, hangSeconds: configuration.hangSeconds,

@@ -127,6 +127,15 @@ final class FakeEngine: ControlledEngine {
   func plugins() async throws -> [PluginReport] { [PluginReport(path: "/p/a.so", name: "a")] }
   func inspectPlugin(_ path: String) async throws -> PluginReport { PluginReport(path: path) }
 
+  func hooks() async throws -> [HookFile] {
+    [HookFile(file: "naming.lua", points: ["naming"], asked: ["naming"], digest: "ab")]
+  }
+
+  func testHook(_ point: PolicyPoint, _ question: HookQuestion) async throws -> HookTrial {
+    try note("test \(point.rawValue) \(question)")
+    return HookTrial(decision: nil, point: point, input: [:])
+  }
+
   func status() async throws -> EngineStatus {
     EngineStatus(
       stateFolder: "/state", startedAt: "2026-01-02T03:04:05Z",

@@ -30,6 +30,7 @@ final class FailingCatalog: CatalogStore {
   }
 
   func load() throws -> (resources: [ResourceRecord], jobs: [JobRecord]) { try catalog.load() }
+  func decisions() throws -> [DecisionRecord] { try catalog.decisions() }
   func checkpoint(job: String) throws -> Checkpoint? { try catalog.checkpoint(job: job) }
   func events(after seq: Int64, limit: Int) throws -> [Event] { try catalog.events(after: seq, limit: limit) }
   func events(about subject: ResourceKey, jobs: [String], limit: Int) throws -> [Event] {
@@ -40,6 +41,14 @@ final class FailingCatalog: CatalogStore {
 final class CommitCounter: Sendable {
   enum Turn { case goesOn, tookEffect, isGone }
   private let state: Mutex<(count: Int, fails: Int, tookEffect: Bool)>
+
+  /// Counts from here on.
+  func start(failingAt number: Int) {
+    state.withLock { state in
+      state.count = 0
+      state.fails = number
+    }
+  }
 
   /// - Parameter fails: Number of the commit, from 1; `Int.max` for none.
   init(fails: Int, tookEffect: Bool) { state = Mutex((0, fails, tookEffect)) }

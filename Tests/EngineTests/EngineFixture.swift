@@ -22,6 +22,7 @@ final class EngineFixture: Sendable {
     _ workers: FakeWorkers = FakeWorkers(), folder: TemporaryFolder = TemporaryFolder("engine"),
     maxJobs: Int = 8, attempts: Int = 4, runs: Bool = true,
     catalog: @escaping @Sendable (String) throws -> any CatalogStore = { try Catalog(path: $0) },
+    host: (any PolicyHost)? = nil,
     configure: (inout EngineConfiguration) -> Void = { _ in }
   ) async throws {
     self.folder = folder
@@ -32,19 +33,21 @@ final class EngineFixture: Sendable {
     configure(&configuration)
     engine = try await Engine(
       configuration: configuration, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
-      environment: Self.environment(workers, catalog))
+      environment: Self.environment(workers, catalog, host))
     if runs { run() }
   }
 
   static func environment(
-    _ workers: any WorkerLauncher, _ catalog: @escaping @Sendable (String) throws -> any CatalogStore
+    _ workers: any WorkerLauncher, _ catalog: @escaping @Sendable (String) throws -> any CatalogStore,
+    _ host: (any PolicyHost)? = nil
   ) -> EngineEnvironment {
     let start = BootClock.seconds()
     let noise = Mutex(Noise(seed: UInt64(start * 1e6)))
     return EngineEnvironment(
       now: { 1_700_000_000 + (BootClock.seconds() - start) * speed },
       sleep: { try await Task.sleep(for: .seconds($0 / speed)) },
-      random: { noise.withLock { Double.random(in: 0..<1, using: &$0) } }, launcher: workers, openCatalog: catalog)
+      random: { noise.withLock { Double.random(in: 0..<1, using: &$0) } }, launcher: workers, openCatalog: catalog,
+      policyHost: host)
   }
 
   func run() {

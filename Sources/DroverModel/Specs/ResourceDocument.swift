@@ -4,6 +4,10 @@ public struct ResourceDocument: Sendable {
   /// Envelope, metadata and spec as they are to be kept; `status` is empty.
   public var resource: Resource
   public var spec: ResourceSpec
+  /// `metadata.name` was given. Otherwise the name is a built-in one, which a policy may replace.
+  public var isNamed: Bool
+  /// `metadata.generateName`, where there is no name.
+  public var generateName: String?
   /// For people, one sentence each.
   public var warnings: [String]
 
@@ -31,10 +35,17 @@ public struct ResourceDocument: Sendable {
     var metadata = FieldReader(metadataMembers, path: "metadata")
     let name = try metadata.string("name").flatMap { $0.isEmpty ? nil : $0 }
     let prefix = try metadata.string("generateName")
-    let newName = name ?? (prefix ?? kind.rawValue + "-") + randomSuffix()
-    try ResourceName.check(newName, kind)
+    isNamed = name != nil
+    generateName = isNamed ? nil : prefix
+    if let name { try ResourceName.check(name, kind) }
 
     let checked = try ResourceSpec.read(kind, specMembers, name: name, validation: validation)
+    let newName: String
+    if let name {
+      newName = name
+    } else {
+      newName = try Self.builtInName(kind, checked.spec, prefix: prefix, randomSuffix)
+    }
     spec = checked.spec
     warnings = reader.warnings + checked.warnings
     resource = Resource(
@@ -42,6 +53,22 @@ public struct ResourceDocument: Sendable {
       metadata: .init(
         name: newName, namespace: try metadata.text("namespace"), labels: try metadata.labels("labels")),
       spec: checked.fields)
+  }
+
+  /// `generateName` and a random end; without one, a backup of an image is called as the image is, with the target's name
+  /// behind it for another target than the default.
+  private static func builtInName(
+    _ kind: ResourceKind, _ spec: ResourceSpec, prefix: String?, _ randomSuffix: () -> String
+  ) throws(Fault) -> String {
+    let name: String
+    if prefix == nil, case .backupBackingImage(let spec) = spec {
+      let image = spec.image.lowercased()
+      name = spec.targetName == BackupTarget.defaultName ? image : "\(image)-\(spec.targetName)"
+    } else {
+      name = (prefix ?? kind.rawValue + "-") + randomSuffix()
+    }
+    try ResourceName.check(name, kind)
+    return name
   }
 
   /// Name of the object that a document is about, before anything else of it is checked: for messages, and to find

@@ -1,16 +1,16 @@
 extension Resource {
-  /// A job as the API shows it, with `progress` where it runs.
-  public init(job: Job, progress: Job.Progress? = nil) {
+  /// A job as the API shows it, with `progress` where it runs, and with what policies decided for it.
+  public init(job: Job, progress: Job.Progress? = nil, decisions: [PolicyDecision] = []) {
     self.init(
       apiVersion: ResourceDocument.apiVersion, kind: ResourceKind.job.manifestName,
       metadata: .init(name: job.id, creationTimestamp: Timestamp.text(job.createdAt)),
-      status: job.status(progress: progress))
+      status: job.status(progress: progress, decisions: decisions))
   }
 }
 
 extension Job {
   /// `status` of a Job. Times RFC 3339 in UTC, sizes in bytes.
-  func status(progress: Progress?) -> [String: JSONValue] {
+  func status(progress: Progress?, decisions: [PolicyDecision]) -> [String: JSONValue] {
     let percent = state == .succeeded ? 100 : progress?.percent ?? 0
     return present([
       "state": .string(state.rawValue), "type": .string(kind.rawValue), "progress": .int(Int64(percent)),
@@ -21,7 +21,8 @@ extension Job {
       "stalledSeconds": .of(progress.map { Int64($0.stalledSeconds) }),
       "attempt": .int(Int64(attempt)), "error": error.map { .object($0.fields) } ?? .null,
       "owner": ["kind": .string(owner.kind.rawValue), "name": .string(owner.name)],
-      "target": .of(target), "pipeline": pipeline.json, "result": .object(result), "decisions": [],
+      "target": .of(target), "pipeline": pipeline.json, "result": .object(result),
+      "decisions": .array(decisions.map(\.json)),
       "createdAt": .string(Timestamp.text(createdAt)), "startedAt": .of(startedAt.map(Timestamp.text)),
       "finishedAt": .of(finishedAt.map(Timestamp.text)),
       "runAfter": .of(state == .pending ? runAfter.map(Timestamp.text) : nil),
@@ -29,6 +30,15 @@ extension Job {
   }
 
   private var copied: Int64? { state == .succeeded ? result["size"]?.int : nil }
+}
+
+extension PolicyDecision {
+  var json: JSONValue {
+    [
+      "point": .string(point.rawValue), "script": .string(script), "digest": .string(digest), "output": output,
+      "reason": .string(reason), "fallback": .bool(fallback), "warning": .of(warning),
+    ]
+  }
 }
 
 extension Fault {

@@ -66,6 +66,11 @@ final class Catalog: CatalogStore {
           case .putResource(let record): try record.put(into: database)
           case .deleteResource(let key):
             try database.execute(
+              sql: """
+                DELETE FROM hook_decision
+                WHERE job IS NULL AND owner_uid IN (SELECT uid FROM resource WHERE kind = ? AND name = ?)
+                """, arguments: [key.kind.rawValue, key.name])
+            try database.execute(
               sql: "DELETE FROM resource WHERE kind = ? AND name = ?", arguments: [key.kind.rawValue, key.name])
           case .putJob(let record): try record.put(into: database)
           case .deleteJob(let id): try database.execute(sql: "DELETE FROM job WHERE id = ?", arguments: [id])
@@ -75,6 +80,7 @@ final class Catalog: CatalogStore {
               arguments: [job, try Column.text(checkpoint)])
           case .deleteCheckpoint(let job):
             try database.execute(sql: "DELETE FROM checkpoint WHERE job = ?", arguments: [job])
+          case .addDecision(let record): try record.put(into: database)
           case .event(let draft): try draft.put(into: database)
           case .pruneEvents(let count):
             try database.execute(
@@ -85,6 +91,10 @@ final class Catalog: CatalogStore {
     } catch let error as DatabaseError {
       throw Self.fault("write to", pool.path, error)
     }
+  }
+
+  func decisions() throws -> [DecisionRecord] {
+    try reading { try Row.fetchAll($0, sql: "SELECT * FROM hook_decision ORDER BY seq").map(DecisionRecord.init) }
   }
 
   func checkpoint(job: String) throws -> Checkpoint? {

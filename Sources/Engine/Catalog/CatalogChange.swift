@@ -5,12 +5,15 @@ import DroverModel
 enum CatalogChange: Sendable, Hashable {
   /// Inserts or replaces.
   case putResource(ResourceRecord)
+  /// With the decisions that belong to no job of it.
   case deleteResource(ResourceKey)
   case putJob(JobRecord)
-  /// With its checkpoint. Its events stay.
+  /// With its checkpoint and its decisions. Its events stay.
   case deleteJob(String)
   case putCheckpoint(job: String, Checkpoint)
   case deleteCheckpoint(job: String)
+  /// Behind the row of its job.
+  case addDecision(DecisionRecord)
   case event(EventDraft)
   /// Forgets all events but the last so many.
   case pruneEvents(keeping: Int)
@@ -31,6 +34,8 @@ protocol CatalogStore: Sendable {
   /// Everything that is kept in memory, as it was committed last.
   func load() throws -> (resources: [ResourceRecord], jobs: [JobRecord])
   func commit(_ changes: [CatalogChange]) throws
+  /// What policies decided for the jobs and objects that are there, in the order they did.
+  func decisions() throws -> [DecisionRecord]
   func checkpoint(job: String) throws -> Checkpoint?
   /// In ascending order, after `seq`.
   func events(after seq: Int64, limit: Int) throws -> [Event]

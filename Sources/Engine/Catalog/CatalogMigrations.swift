@@ -68,6 +68,28 @@ enum CatalogMigrations {
           CREATE INDEX job_event_job ON job_event (job);
           """)
     }
+    migrator.registerMigration("hook-decisions") { database in
+      // Of a job, or of an object that has none: then it goes with the object.
+      try database.execute(
+        sql: """
+          CREATE TABLE hook_decision (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            time REAL NOT NULL,
+            job TEXT REFERENCES job (id) ON DELETE CASCADE,
+            owner_uid TEXT NOT NULL,
+            point TEXT NOT NULL,
+            script TEXT NOT NULL,
+            digest TEXT NOT NULL,
+            input_digest TEXT NOT NULL,
+            output TEXT NOT NULL CHECK (json_valid(output)),
+            reason TEXT NOT NULL,
+            fallback INTEGER NOT NULL CHECK (fallback IN (0, 1)),
+            warning TEXT
+          ) STRICT;
+          CREATE INDEX hook_decision_job ON hook_decision (job);
+          CREATE INDEX hook_decision_owner ON hook_decision (owner_uid);
+          """)
+    }
     return migrator
   }
 }

@@ -66,6 +66,30 @@ extension JobRecord {
   }
 }
 
+extension DecisionRecord {
+  init(row: Row) throws {
+    self.init(
+      job: row["job"], ownerUID: row["owner_uid"], time: row["time"], inputDigest: row["input_digest"],
+      decision: PolicyDecision(
+        point: try Column.enumeration(row["point"]), script: row["script"], digest: row["digest"],
+        output: try Column.value(row["output"]), reason: row["reason"], fallback: row["fallback"],
+        warning: row["warning"]))
+  }
+
+  func put(into database: Database) throws {
+    try database.execute(
+      sql: """
+        INSERT INTO hook_decision
+          (time, job, owner_uid, point, script, digest, input_digest, output, reason, fallback, warning)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+      arguments: [
+        time, job, ownerUID, decision.point.rawValue, decision.script, decision.digest, inputDigest,
+        try Column.text(decision.output), decision.reason, decision.fallback, decision.warning,
+      ])
+  }
+}
+
 extension EventDraft {
   func put(into database: Database) throws {
     try database.execute(

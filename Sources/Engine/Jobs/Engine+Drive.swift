@@ -293,14 +293,16 @@ extension Engine {
     }
   }
 
+  func newJobID() -> String { "job-" + environment.hexadecimal(16) }
+
   /// A new job's row, and what it does to its owner's status.
   func newJob(
     _ kind: Job.Kind, owner: ResourceKey, planned: PlannedJob? = nil, reads: [ResourceKey] = [],
-    target: String? = nil, note: String? = nil
+    target: String? = nil, note: String? = nil, id: String? = nil
   ) -> JobRecord {
     var record = JobRecord(
       Job(
-        id: "job-" + environment.hexadecimal(16), kind: kind, owner: owner, reads: planned?.reads ?? reads,
+        id: id ?? newJobID(), kind: kind, owner: owner, reads: planned?.reads ?? reads,
         pipeline: planned?.pipeline ?? Pipeline(from: [], to: []), result: planned?.inherited ?? [:],
         target: planned?.target ?? target, createdAt: environment.now()))
     record.note = note

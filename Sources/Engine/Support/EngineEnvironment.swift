@@ -1,3 +1,4 @@
+import ChildProtocol
 import LinuxSystem
 
 /// What the engine takes from the world: time, randomness, processes. A test brings its own.
@@ -11,14 +12,20 @@ struct EngineEnvironment: Sendable {
   var launcher: any WorkerLauncher
   /// Opens the catalog at a path.
   var openCatalog: @Sendable (String) throws -> any CatalogStore
+  /// Nil where no policies are asked.
+  var policyHost: (any PolicyHost)?
 
   static func system(_ configuration: EngineConfiguration) throws -> EngineEnvironment {
-    EngineEnvironment(
+    let spawner = try Spawner()
+    return EngineEnvironment(
       now: { WallClock.seconds() },
       sleep: { try await Task.sleep(for: .seconds($0)) },
       random: { Double.random(in: 0..<1) },
-      launcher: try ProcessLauncher(path: configuration.workerPath, environment: configuration.environment),
-      openCatalog: { try Catalog(path: $0) })
+      launcher: ProcessLauncher(
+        path: configuration.workerPath, spawner: spawner, environment: configuration.environment),
+      openCatalog: { try Catalog(path: $0) },
+      policyHost: ProcessPolicyHost(
+        path: configuration.policyPath, spawner: spawner, environment: configuration.environment))
   }
 
   /// So many hexadecimal digits.

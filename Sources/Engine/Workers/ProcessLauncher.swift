@@ -11,8 +11,8 @@ final class ProcessLauncher: WorkerLauncher {
   private let path: String
   private let environment: [String: String]
 
-  init(path: String, environment: [String: String]) throws {
-    spawner = try Spawner()
+  init(path: String, spawner: Spawner, environment: [String: String]) {
+    self.spawner = spawner
     self.path = path
     self.environment = Spawner.cleanEnvironment(environment)
   }

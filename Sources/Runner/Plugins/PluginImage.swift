@@ -1,6 +1,7 @@
 import CDroverPlugin
 import DroverModel
 import Glibc
+import LinuxSystem
 
 /// A plugin that was loaded and whose descriptor was accepted. It stays loaded until the process ends.
 struct PluginImage: Sendable {
@@ -13,7 +14,7 @@ struct PluginImage: Sendable {
   /// Loads a file, unless who owns it or what it says forbids that.
   /// - Throws: Fault `plugin-refused`, or `not-found` where there is no such file. The message begins with the path.
   static func load(_ path: String, _ activity: Activity = Activity()) throws(Fault) -> PluginImage {
-    let trusted = try TrustedPath.resolve(path)
+    let trusted = try TrustedPath.resolve(plugin: path)
     let opened = activity.during("", "dlopen", plugin: path) { dlopen(trusted, RTLD_NOW | RTLD_LOCAL) }
     guard let handle = opened else {
       throw Fault(.pluginRefused, "plugin \(path): can't be loaded: \(String(plugin: dlerror(), limit: 1000) ?? "")")

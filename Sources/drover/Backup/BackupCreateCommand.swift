@@ -5,7 +5,10 @@ import Manifests
 struct BackupCreateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "create", abstract: "Back up an image: drover backup create image NAME.",
-    discussion: "The BackupBackingImage is named as the image is, and NAME-TARGET for another target than the default.")
+    discussion: """
+      The BackupBackingImage is named as the image is, and NAME-TARGET for another target than the default, where no
+      policy names it. A store has one backup an image: where there is an object for it, that is the one that is meant.
+      """)
 
   @Argument(help: "image") var kind: String
   @Argument(help: "The image's name.") var name: String
@@ -44,7 +47,6 @@ struct BackupCreateCommand: ParsableCommand {
     let manifest: JSONValue = [
       "apiVersion": .string(ResourceDocument.apiVersion),
       "kind": .string(ResourceKind.backupBackingImage.manifestName),
-      "metadata": ["name": .string(target == BackupTarget.defaultName ? name : "\(name)-\(target)")],
       "spec": .object(spec),
     ]
     var application = Application(

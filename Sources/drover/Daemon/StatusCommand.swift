@@ -5,7 +5,7 @@ import DroverModel
 
 struct StatusCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "status", abstract: "Show how the daemon is: queue, workers, targets, plugins.")
+    commandName: "status", abstract: "Show how the daemon is: queue, workers, targets, policies, plugins.")
 
   @Flag(help: "Show the effective configuration.")
   var config = false
@@ -35,6 +35,8 @@ struct StatusCommand: ParsableCommand {
     text += block(Table(header: ["JOB", "PROCESS", "ATTEMPT", "PHASE"], rows: workers))
     let targets = engine.targets.map { [$0.name, $0.available ? "yes" : "no", $0.url, $0.message ?? "-"] }
     text += block(Table(header: ["TARGET", "AVAILABLE", "URL", "MESSAGE"], rows: targets))
+    let hooks = engine.hooks.filter { $0.active || $0.error != nil }
+    if !hooks.isEmpty { text += "\n" + hookTable(hooks, wide: false) }
     let plugins = pluginTable(engine.plugins, wide: false)
     return text + (plugins.isEmpty ? "\nNo plugins: see drover status --config for the folders\n" : "\n" + plugins)
   }
