@@ -112,7 +112,7 @@ import Testing
     let backup = Resource(
       kind: "BackupBackingImage", metadata: .init(name: "parrot-usb"),
       status: BackupBackingImage.Status(url: "file:///s?backingImage=parrot", backingImage: "parrot").fields)
-    try daemon.answer("/v1/backupbackingimages/parrot-usb", 201, applied(.created, backup))
+    try daemon.answer("/v1/backupbackingimages", 201, applied(.created, backup))
     let created = try daemon.run(
       "backup", "create", "image", "parrot", "--target", "usb", "--label", "usecase=test", "--label", "type=raw",
       "--compression", "gzip")

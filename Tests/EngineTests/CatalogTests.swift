@@ -92,9 +92,9 @@ struct CatalogTests {
     #expect(fault?.message == "the catalog \(path) was written by a newer version of Drover")
   }
 
-  @Test func migrationsOnlyGoForwardAndAreNumbered() throws {
+  @Test func migrationsOnlyGoForward() throws {
     let names = CatalogMigrations.migrator.migrations
-    #expect(names == (1...names.count).map(String.init))
+    #expect(names.first == "1" && Set(names).count == names.count)
     let again = try Catalog(path: path)
     try again.commit([.putResource(resource)])
     #expect(try Catalog(path: path).load().resources.count == 1)

@@ -222,25 +222,31 @@ private func labelling(_ body: String) -> String { "return { api = 1, labels = f
   @Test func attemptsAndRestartsRepeatTheDecision() async throws {
     let folder = TemporaryFolder("policy")
     let host = CountingPolicyHost()
-    let first = FakeWorkers()
-    let bench = try await PolicyBench(
-      ["a.lua": labelling("return { set = { at = ctx.now_iso, n = tostring(ctx.now) } }")], folder: folder,
-      workers: first, host: host)
-    try await bench.image("parrot")
-    first.copies { worker, _ in await worker.runUntilStopped() }
-    try await bench.back(up: "parrot")
-    let key = ResourceKey(.backupBackingImage, "parrot")
-    let job = try await bench.fixture.job(of: key).metadata.name
-    try await eventually("the backup runs") { !first.orders(job).isEmpty }
-    let labels = try #require(try await written(bench, key))
-    try await bench.fixture.stop()
+    let labels = try await labelsOfARunningBackup(folder, host)
     // Another policy by now: what was decided stays.
-    try bench.write("a.lua", labelling("return { set = { other = 'x' } }"))
+    try PolicyBench.write(folder("hooks/a.lua"), labelling("return { set = { other = 'x' } }"))
     let second = FakeWorkers()
     let again = try await restarted(folder, second, host)
     try await again.backup("parrot", is: "Completed")
-    #expect(second.orders(job).last?.pipeline.to.first?.params["labels"] == labels)
+    #expect(second.orders.last?.pipeline.to.first?.params["labels"] == labels)
     #expect(host.contexts(.labels).count == 1)
+  }
+
+  /// Starts a backup, and ends the daemon while it runs.
+  private func labelsOfARunningBackup(_ folder: TemporaryFolder, _ host: CountingPolicyHost) async throws -> JSONValue {
+    let workers = FakeWorkers()
+    let bench = try await PolicyBench(
+      ["a.lua": labelling("return { set = { at = ctx.now_iso, n = tostring(ctx.now) } }")], folder: folder,
+      workers: workers, host: host)
+    try await bench.image("parrot")
+    workers.copies { worker, _ in await worker.runUntilStopped() }
+    try await bench.back(up: "parrot")
+    let key = ResourceKey(.backupBackingImage, "parrot")
+    let job = try await bench.fixture.job(of: key).metadata.name
+    try await eventually("the backup runs") { !workers.orders(job).isEmpty }
+    let labels = try #require(try await written(bench, key))
+    try await bench.fixture.stop()
+    return labels
   }
 
   private func restarted(
@@ -334,7 +340,7 @@ private func labelling(_ body: String) -> String { "return { api = 1, labels = f
     let bench = try await PolicyBench(["a.lua": naming("return { name = 'old' }")])
     for name in ["parrot", "macaw", "bird"] { try await bench.image(name) }
     #expect(await bench.files().first?.error == nil)
-    try bench.write("a.lua", "\nreturn { api = 1,\n  naming = function(ctx) retrun {} end }")
+    try bench.write("a.lua", "\nreturn { api = 1,\n  naming = function(ctx) retrun ctx end }")
     var file = try #require(await bench.files().first)
     #expect(file.error?.line == 3 && file.error?.message.contains("a.lua:3:") == true, "\(file)")
     #expect(file.active && file.points == ["naming"])
@@ -367,9 +373,16 @@ private func labelling(_ body: String) -> String { "return { api = 1, labels = f
     try setPermissions(file, 0o666)
     var files = await bench.files()
     #expect(files.map { $0.error?.message.contains("can be written by others (mode 666)") } == [nil, true])
-    #expect(files.map(\.active) == [true, false])
+    // What it was before that stays in use; what others write there now does not.
+    let before = files[1].digest
+    #expect(files.map(\.active) == [false, true])
+    try Array(naming("return { name = 'planted' }").utf8).withUnsafeBytes {
+      try OpenFile.open(file, .readWrite).write($0, at: 0)
+    }
+    #expect(await bench.files()[1].digest == before)
     try setPermissions(file, 0o644)
-    #expect(await bench.files().allSatisfy { $0.error == nil })
+    files = await bench.files()
+    #expect(files.allSatisfy { $0.error == nil } && files[1].digest != before)
     try setPermissions(folder, 0o777)
     files = await bench.files()
     #expect(files.first?.file == folder && files.first?.error?.message.contains("can be written by others") == true)

@@ -1,6 +1,6 @@
 import GRDB
 
-/// The catalog's schema, one numbered step after the other. A step that was released is never edited; the next one
+/// The catalog's schema, one named step after the other. A step that was released is never edited; the next one
 /// changes what it made.
 enum CatalogMigrations {
   static var migrator: DatabaseMigrator {
