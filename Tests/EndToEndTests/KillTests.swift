@@ -11,8 +11,10 @@ extension EndToEnd {
   struct KillTests {
     @Test(.timeLimit(.minutes(10))) func deathAtEachKindOfStep() throws {
       let profile = try StepProfile.measure()
-      let how = ["kill", "kill-after", "kill", "kill-both", "kill-after", "kill", "kill-after", "kill-parent"]
-      let faults = profile.faults(steps: profile.distinct, how: how, deaths: 4)
+      // A daemon that has died takes longest to come back.
+      let how =
+        Array(repeating: ["kill", "kill-after"], count: 6).flatMap(\.self) + ["kill-both", "kill-after", "kill-parent"]
+      let faults = profile.faults(steps: profile.distinct, how: how, deaths: 6)
       let counts = try KillRound("deaths", items: profile.items(faults), faults: faults, images: StampedImages()).run()
       print("deaths at each kind of step: \(faults.count) planned, \(counts)")
       #expect(counts.faults > faults.count / 2)
@@ -29,7 +31,7 @@ extension EndToEnd {
     /// EIO, no space, a file system that has become read-only: at each kind of step, once.
     @Test(.timeLimit(.minutes(10))) func errorsAtEachKindOfStep() throws {
       let profile = try StepProfile.measure()
-      let faults = profile.faults(steps: profile.distinct, how: ["fail-5", "fail-28", "fail-30"], deaths: 4)
+      let faults = profile.faults(steps: profile.distinct, how: ["fail-5", "fail-28", "fail-30"], deaths: 6)
       let counts = try KillRound(
         "errors", items: profile.items(faults), faults: faults, images: StampedImages(), retriesByHand: true
       ).run()

@@ -163,4 +163,28 @@ struct CrashTests {
       try await fixture.stop()
     }
   }
+
+  /// The clock is set back by a day while a job pauses between two attempts, and another one starts: neither waits for
+  /// the day to pass again, and what they have promised of the disk is given back.
+  @Test func aClockThatIsSetBackHoldsNothingUp() async throws {
+    let setBack = Mutex(0.0)
+    let workers = FakeWorkers { worker, order in
+      let need = JobPlan(space: [JobPlan.Space(path: "/tmp", bytes: 4096)])
+      guard await worker.admitted(need) else { return }
+      if order.attempt == 1 {
+        setBack.withLock { $0 = 86400 }
+        worker.say(.failed(Fault(.network, "cut")))
+      } else {
+        worker.say(.finished(FakeWorker.result(order)))
+      }
+    }
+    let fixture = try await EngineFixture(workers, setBack: { setBack.withLock { $0 } })
+    try await fixture.apply(EngineFixture.image("parrot"))
+    try await fixture.image("parrot", is: "ready")
+    setBack.withLock { $0 = 2 * 86400 }
+    try await fixture.apply(EngineFixture.clone("copy", of: "parrot"))
+    try await fixture.image("copy", is: "ready")
+    try await eventually("nothing is reserved") { try await fixture.engine.status().reservedBytes == 0 }
+    try await fixture.stop()
+  }
 }

@@ -17,12 +17,15 @@ final class EngineFixture: Sendable {
   let engine: Engine
   private let task = Mutex<Task<Void, any Error>?>(nil)
 
-  /// - Parameter runs: Whether `run()` is started at once.
+  /// - Parameters:
+  ///   - runs: Whether `run()` is started at once.
+  ///   - setBack: By how many seconds somebody has set the clock back since the start.
   init(
     _ workers: FakeWorkers = FakeWorkers(), folder: TemporaryFolder = TemporaryFolder("engine"),
     maxJobs: Int = 8, attempts: Int = 4, runs: Bool = true,
     catalog: @escaping @Sendable (String) throws -> any CatalogStore = { try Catalog(path: $0) },
     host: (any PolicyHost)? = nil,
+    setBack: @escaping @Sendable () -> Double = { 0 },
     configure: (inout EngineConfiguration) -> Void = { _ in }
   ) async throws {
     self.folder = folder
@@ -33,18 +36,18 @@ final class EngineFixture: Sendable {
     configure(&configuration)
     engine = try await Engine(
       configuration: configuration, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
-      environment: Self.environment(workers, catalog, host))
+      environment: Self.environment(workers, catalog, host, setBack: setBack))
     if runs { run() }
   }
 
   static func environment(
     _ workers: any WorkerLauncher, _ catalog: @escaping @Sendable (String) throws -> any CatalogStore,
-    _ host: (any PolicyHost)? = nil
+    _ host: (any PolicyHost)? = nil, setBack: @escaping @Sendable () -> Double = { 0 }
   ) -> EngineEnvironment {
     let start = BootClock.seconds()
     let noise = Mutex(Noise(seed: UInt64(start * 1e6)))
     return EngineEnvironment(
-      now: { 1_700_000_000 + (BootClock.seconds() - start) * speed },
+      now: { 1_700_000_000 + (BootClock.seconds() - start) * speed - setBack() },
       sleep: { try await Task.sleep(for: .seconds($0 / speed)) },
       random: { noise.withLock { Double.random(in: 0..<1, using: &$0) } }, launcher: workers, openCatalog: catalog,
       policyHost: host)

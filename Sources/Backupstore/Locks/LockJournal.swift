@@ -40,7 +40,8 @@ public struct LockJournal: Sendable {
     } else {
       lines.removeAll { locks.contains($0.name) }
     }
-    if lines.isEmpty { remove() } else { try write(lines) }
+    guard lines.isEmpty else { return try write(lines) }
+    do throws(SystemError) { try Folder.remove(file: path) } catch { throw .jobFolder(error) }
   }
 
   /// Best effort: what stays goes with the job's folder.

@@ -18,6 +18,8 @@ public final class StoreLock: Sendable {
   private let serverOffset: Int64
   private let lease: Monitor<Lease>
 
+  private static let removals = 3
+
   private struct Lease {
     /// Boot time at which the last confirmed refresh began.
     var confirmed: Double
@@ -128,11 +130,18 @@ public final class StoreLock: Sendable {
     guard isFirst else { return }
     // A refresh that is under way would write the file again after its removal.
     _ = lease.wait(atMost: 60) { lease -> Void? in lease.isRefreshing ? nil : () }
-    do throws(StoreError) {
-      try folder.remove(name)
-      try journal?.release([name])
-    } catch {
-      observer.log(.warning, "the lock \(name) could not be removed and will expire: \(error.message)")
+    for attempt in 1...Self.removals {
+      do throws(StoreError) {
+        try folder.remove(name)
+        return try journal?.release([name]) ?? ()
+      } catch {
+        // Nobody comes back for it, and it would hold up others.
+        if attempt < Self.removals {
+          clock.pause(seconds: 0.2)
+        } else {
+          observer.log(.warning, "the lock \(name) could not be removed and will expire: \(error.message)")
+        }
+      }
     }
   }
 
