@@ -1,5 +1,6 @@
 import ControlAPI
 import DroverModel
+import TestKit
 import Testing
 
 @Suite struct HookTests {

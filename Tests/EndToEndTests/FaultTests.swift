@@ -81,7 +81,7 @@ extension EndToEnd {
         return refused != nil
       }
       #expect(refused?.err.contains("could not write to the catalog") == true, "\(String(describing: refused))")
-      #expect(try host.run("version").code == 0, "the daemon stays up")
+      #expect(try host.run("status").code == 0, "the daemon stays up")
       let there = Set(
         try host.run("get", "backingimage", "-o", "json").json["items"]?.array?.compactMap {
           $0["metadata"]?["name"]?.string
@@ -151,7 +151,7 @@ extension EndToEnd {
       for client in clients { client.process.kill(SIGKILL) }
       for client in clients { _ = try client.process.wait() }
       clients = []
-      try host.until("the daemon answers again", within: 30) { try host.run("version").code == 0 }
+      try host.until("the daemon answers again", within: 30) { try host.run("status").code == 0 }
       let applied = try host.apply(manifests.joined(separator: "\n---\n"), timeout: "90s")
       #expect(applied.code == 0, "\(applied)\n\(host.daemonLog.suffix(2000))")
       #expect(try host.stop() == .code(0))

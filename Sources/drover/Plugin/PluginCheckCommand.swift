@@ -88,7 +88,7 @@ struct PluginCheckCommand: ParsableCommand {
         throw Fault(.invalid, "the argument of --secret is not NAME=FILE")
       }
       var bytes = try readInput(String(argument[argument.index(after: equals)...]), limit: 1 << 20)
-      defer { bytes.withUnsafeMutableBytes { $0.initializeMemory(as: UInt8.self, repeating: 0) } }
+      defer { bytes.withUnsafeMutableBytes { _ = $0.initializeMemory(as: UInt8.self, repeating: 0) } }
       return (String(argument[..<equals]), bytes.withUnsafeBytes { SecretBytes(copying: $0) })
     }
   }

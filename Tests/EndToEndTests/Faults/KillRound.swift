@@ -192,7 +192,7 @@ final class KillRound {
       try host.launch()
       counts.daemonStarts += 1
       while host.daemonRuns {
-        if try host.run("version").code == 0 { return }
+        if try host.run("status").code == 0 { return }
         usleep(50_000)
       }
       try host.stop(signal: SIGKILL)
