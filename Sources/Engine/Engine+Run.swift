@@ -45,9 +45,10 @@ extension Engine {
   private func scheduling() async throws {
     while phase == .running {
       let seen = wanted.generation
+      deliverBacklog()
       let next = schedule()
-      let pause = next.map { max(0.01, $0 - environment.now()) }
-      await wanted.wait(past: seen, atMost: min(pause ?? 3600, 3600), sleep: environment.sleep)
+      let pause = next.map { max(0.01, $0 - environment.now()) } ?? 3600
+      await wanted.wait(past: seen, atMost: min(pause, backlog.isEmpty ? 3600 : 1), sleep: environment.sleep)
       try Task.checkCancellation()
     }
   }
@@ -134,12 +135,11 @@ extension Engine {
 
   private func housekeeping() async throws {
     while phase == .running {
-      deliverBacklog()
       await lookAtImages()
       pollTargets()
       pruneHistory()
       _ = await policies?.files(withinSeconds: 1)
-      try await environment.sleep(backlog.isEmpty ? 10 : 1)
+      try await environment.sleep(10)
     }
   }
 

@@ -69,16 +69,17 @@ final class Effects: Sendable {
   /// Nil where the programs run under a sanitizer, which must be loaded first, or there is no compiler.
   static let library: String? = {
     guard BuiltProducts.path("drover-worker") != nil else { return nil }
-    let path = built("effects.so")
+    // Not .so: the folder is one of plugins as well.
+    let path = BuiltProducts.folder + "/drover-test-effects"
     let source = Bundle.module.resourcePath! + "/effects.c"
     let compiler = Process()
     compiler.executableURL = URL(filePath: "/usr/bin/env")
-    compiler.arguments = ["cc", "-O1", "-shared", "-fPIC", "-o", path, source, "-ldl"]
+    compiler.arguments = ["cc", "-O1", "-shared", "-fPIC", "-o", "\(path).\(getpid())", source, "-ldl"]
     guard (try? compiler.run()) != nil else { return nil }
     compiler.waitUntilExit()
-    return compiler.terminationStatus == 0 ? path : nil
+    guard compiler.terminationStatus == 0, (try? Folder.rename("\(path).\(getpid())", path)) != nil else { return nil }
+    return path
   }()
-  private static let built = TemporaryFolder("effects")
 
   /// To be set before the processes start that it is about.
   func plan(_ faults: [Fault]) throws {

@@ -42,11 +42,12 @@ final class KillRound {
   private let disturb: (KillRound) throws -> Void
   /// Whether jobs that have failed are tried again by hand: then an error may be one that is final.
   private let retriesByHand: Bool
+  private let faults: [Effects.Fault]
   private(set) var counts = Counts()
 
   private static let configuration = """
-    maxJobs: 6
-    maxJobsPerTarget: 6
+    maxJobs: 10
+    maxJobsPerTarget: 10
     jobs: {attempts: 100, backoffMax: 1s, concurrency: 2}
     reserve: 1Mi
     """
@@ -60,6 +61,7 @@ final class KillRound {
     self.items = 0..<items
     self.disturb = disturb
     self.retriesByHand = retriesByHand
+    self.faults = faults
     host = try DroverHost(configuration: Self.configuration, faulty: true, start: false)
     try host.effects?.plan(faults)
   }
@@ -82,7 +84,7 @@ final class KillRound {
     try fetchCloneAndBackUp()
     try restore()
     try upload()
-    try check()
+    try check(checkEverything)
     try deleteAll()
     if let effects = host.effects { counts.faults = try effects.fired.count }
     return counts
@@ -115,8 +117,8 @@ final class KillRound {
       if open.isEmpty { return }
       guard attempt < 40 else { throw DeadlineExceeded(description: "\(label): uploads that never end well: \(open)") }
       try keepDaemonUp()
-      for start in stride(from: 0, to: open.count, by: 6) {
-        try upload(Array(open[start..<min(start + 6, open.count)]), attempt)
+      for start in stride(from: 0, to: open.count, by: 10) {
+        try upload(Array(open[start..<min(start + 10, open.count)]), attempt)
       }
     }
   }
@@ -152,8 +154,27 @@ final class KillRound {
   private var uploads: [String: String] = [:]
   private static func uploaded(_ item: Int, _ attempt: Int) -> Int { 10_000 + item * 100 + attempt }
 
-  private func check() throws {
+  /// Looks at everything, with a daemon that stays up for so long.
+  private func check(_ look: () throws -> Void) throws {
+    let isMortal = faults.contains { $0.role == .daemon && !$0.how.hasPrefix("fail") && !$0.how.hasPrefix("spawn") }
+    if isMortal {
+      try host.effects?.plan([])
+      try restartDaemon()
+    }
     try quiet()
+    try look()
+    if isMortal {
+      try host.effects?.plan(faults)
+      try restartDaemon()
+    }
+  }
+
+  private func restartDaemon() throws {
+    if host.daemon != nil { try host.stop(signal: SIGKILL) }
+    try startDaemon()
+  }
+
+  private func checkEverything() throws {
     var expected = uploads
     var backups: [String: String] = [:]
     for item in items {
@@ -177,7 +198,10 @@ final class KillRound {
     }
     let names = items.flatMap { item in ["c", "r", "u", "d"].map { "\($0)\(item)" } }
     try settle("the end of the images", "backingimage", names, is: "absent")
-    try quiet()
+    try check(checkEmpty)
+  }
+
+  private func checkEmpty() throws {
     try HouseCheck(host: host).run(images: [:], backups: [:], note: "\(label), deleted")
     let blocks = try HouseCheck.files(in: "\(host.store)/backupstore/backing-images/blocks")
     Findings.check(blocks == [], "\(label): no backup is left, so no block may be: \(blocks)")
