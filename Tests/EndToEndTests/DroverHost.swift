@@ -24,13 +24,15 @@ final class DroverHost: @unchecked Sendable {  // used by one test, which does o
   var store: String { "\(state)/store" }
 
   init(
-    plugins: [String] = [], configuration: String? = nil, faulty: Bool = false, speed: Int = 8, start: Bool = true
+    plugins: [String] = [], configuration: String? = nil, hooks: Bool = false, faulty: Bool = false, speed: Int = 8,
+    start: Bool = true
   ) throws {
     bin = BuiltProducts.folder
     if faulty { effects = try Effects(in: folder.path, speed: speed) }
     environment = ["PATH": "/usr/bin:/bin", "HOME": folder.path, "DROVER_SOCKET": folder("drover.sock")]
     environment["DROVER_STATE"] = folder("state")
     if faulty { environment["DROVER_PLUGINS"] = bin }
+    if hooks { environment["DROVER_HOOKS"] = folder("hooks") }
     if !plugins.isEmpty { environment["DROVER_PLUGINS"] = ([bin] + plugins).joined(separator: ":") }
     if let configuration {
       try Folder.writeDurably(folder("drover.yaml"), Array(configuration.utf8))

@@ -20,7 +20,7 @@ extension EndToEnd {
 
     /// No parser is quick with this: nothing but the end of its process stops it in time.
     private static let slowToParse =
-      (0..<4).map { part in
+      (0..<3).map { part in
         "local function f\(part)() " + (0..<30_000).map { "::l\($0)::" }.joined() + " end "
       }.joined() + "return { api = 1, naming = function() return {} end }"
 
@@ -52,7 +52,7 @@ extension EndToEnd {
       let backup = try host.run("backup", "create", "image", "parrot", "--label", "usecase=test", "--wait")
       #expect(backup.out == "backupbackingimage/parrot-dated created\n", "\(backup)")
       let status = try host.status("backupbackingimage", "parrot-dated")
-      #expect(status["labels"] == ["usecase": "test", "size": "\(4 << 20)"] as JSONValue)
+      #expect(status["labels"] == ["usecase": "test", "size": .string(String(4 << 20))])
       let job = try #require(try host.jobs(of: "parrot-dated").first)
       #expect(job["status"]?["decisions"]?.array?.map { $0["point"] } == ["naming", "labels"])
       // The same again is the same object, whatever the policy says by now.

@@ -370,6 +370,7 @@ private func labelling(_ body: String) -> String { "return { api = 1, labels = f
   @Test func whatOthersCanWriteIsRefused() async throws {
     let bench = try await PolicyBench(["a.lua": naming("return { name = 'mine' }"), "b.lua": naming("return {}")])
     let (folder, file) = (bench.fixture.folder("hooks"), bench.fixture.folder("hooks/b.lua"))
+    #expect(await bench.files().allSatisfy { $0.error == nil })
     try setPermissions(file, 0o666)
     var files = await bench.files()
     #expect(files.map { $0.error?.message.contains("can be written by others (mode 666)") } == [nil, true])
