@@ -71,7 +71,8 @@ import Testing
     #expect(try daemon.run("hook", "test", "naming").status == 0)
     #expect(try sent()["input"]?["source"]?["name"] == "example")
     #expect(
-      try APIJSON.decode(HookTrial.self, from: daemon.run("hook", "test", "naming", "-o", "json").out).result == "bird-2")
+      try APIJSON.decode(HookTrial.self, from: daemon.run("hook", "test", "naming", "-o", "json").out).result
+        == "bird-2")
   }
 
   @Test func whatFails() throws {
@@ -83,7 +84,8 @@ import Testing
     try serve(HookTrial(decision: nil, point: .naming, input: [:]))
     #expect(try daemon.run("hook", "test", "naming").status == 4)
     for arguments in [
-      ["nameing"], ["naming", "--input", "x", "--live", "bi/a"], ["naming", "--live", "bi"], ["naming", "--live", "x/y"], [],
+      ["nameing"], ["naming", "--input", "x", "--live", "bi/a"], ["naming", "--live", "bi"],
+      ["naming", "--live", "x/y"], [],
     ] {
       #expect(try Output.of(["hook", "test"] + arguments, socket: daemon.folder("sock")).status == 2, "\(arguments)")
     }
