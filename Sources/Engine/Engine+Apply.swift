@@ -25,7 +25,8 @@ extension Engine {
     if options.dryRun {
       let plan = try await dryRun(decision)
       let doubts = await doubts(about: decision)
-      return ApplyOutcome(result: decision.result, object: decision.record.resource, warnings: warnings + doubts, plan: plan)
+      return ApplyOutcome(
+        result: decision.result, object: decision.record.resource, warnings: warnings + doubts, plan: plan)
     }
     try carryOut(decision, by: caller)
     if let naming, let job = decision.job { report(naming, job.job.id) }

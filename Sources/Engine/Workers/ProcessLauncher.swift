@@ -21,7 +21,8 @@ final class ProcessLauncher: WorkerLauncher {
     _ command: WorkerCommand, descriptors: [(parent: Int32, child: Int32)],
     heard: @escaping @Sendable (WorkerEvent) -> Void
   ) throws -> any Worker {
-    let child = try spawner.start(ChildProgram(path: path, environment: environment, descriptors: descriptors, notesCalls: true))
+    let child = try spawner.start(
+      ChildProgram(path: path, environment: environment, descriptors: descriptors, notesCalls: true))
     let worker = ProcessWorker(child)
     worker.send(command)
     try worker.listen(heard)
