@@ -265,10 +265,11 @@ final class CheckSubject {
     return try body(toStack)
   }
 
-  /// Gives up what was not committed.
-  func discard(_ scene: CheckScene) throws {
+  /// Gives up what was not committed, as the job itself or as another one with the same parameters.
+  func discard(_ scene: CheckScene, asJob id: String = CheckSubject.job) throws {
     let job = JobContext(interruption: Interruption(), activity: activity) { _ in }
     var context = context
+    context.job = id
     context.jobFolder = scene.jobFolder
     let own = OrderedStage(
       spec: .init(stage.name, place.role, try scene.params()), loaded: stage,
