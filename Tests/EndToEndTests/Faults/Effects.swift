@@ -114,6 +114,10 @@ final class Effects: Sendable {
     if link("\(bin)/droverd", "\(own)/droverd") != 0 {
       try FileManager.default.copyItem(atPath: "\(bin)/droverd", toPath: "\(own)/droverd")
     }
+    if try FileStatus.of("\(bin)/drover-policy") != nil {
+      try FileManager.default.createSymbolicLink(
+        atPath: "\(own)/drover-policy", withDestinationPath: "\(bin)/drover-policy")
+    }
     let settings = environment(.worker).map { "export \($0.key)='\($0.value)'\n" }.sorted().joined()
     try Folder.writeDurably(
       "\(own)/drover-worker", Array("#!/bin/sh\n\(settings)exec '\(bin)/drover-worker' \"$@\"\n".utf8),
