@@ -88,6 +88,22 @@ import Testing
     #expect(try bench.store.imageNames() == [])
   }
 
+  /// Killed after the last config was gone: the next attempt may believe that no image is listed, others may not.
+  @Test func aDeletionThatWasKilledIsFinished() throws {
+    let (bench, store) = Workbench.memory()
+    try bench.backUp(Self.image, as: "parrot")
+    let note = folder("delete-backup.listed")
+    let dying = FaultyStore(store, .removing(".blk"))
+    #expect(try ImageDeletion.delete("parrot", note: folder("another"), bench.on(dying).session).kept != nil)
+    #expect(try FileStatus.of(folder("another")) == nil)
+    #expect(try ImageDeletion.delete("parrot", note: note, bench.session).kept != nil)
+    #expect(store.paths.contains { $0.hasSuffix(".blk") })
+    try Folder.writeDurably(note, Array("parrot".utf8))
+    #expect(try ImageDeletion.delete("parrot", note: note, bench.session).kept == nil)
+    #expect(store.paths == [])
+    #expect(try FileStatus.of(note) == nil)
+  }
+
   /// A restore has a lock and nothing else in the store.
   @Test func theLocksOfAJobThatIsGivenUpGo() throws {
     let bench = try Workbench.folder(folder)

@@ -81,10 +81,18 @@ final class Soak: Sendable {
         + "steps-left \(left) findings \(Findings.count) failed-rounds \(failed)")
   }
 
+  /// Also into `soak.log` beside the test program: what runs the tests may hold their output back for long.
   private func say(_ line: String) {
     let bytes = Array((line + "\n").utf8)
     _ = write(STDERR_FILENO, bytes, bytes.count)
+    if let log { _ = write(log.descriptor, bytes, bytes.count) }
   }
+
+  private let log: OpenFile? = {
+    let log = try? OpenFile.open(BuiltProducts.folder + "/soak.log", .create(permissions: 0o644))
+    if let log { lseek(log.descriptor, 0, SEEK_END) }
+    return log
+  }()
 
   private func carryOut(_ label: String, _ round: () throws -> KillRound) {
     let before = Findings.count

@@ -21,7 +21,8 @@ enum DeleteBackupTask: Stage {
     let session = StoreSession(
       store: try openStore(url.target), observer: HostObserver(host: host),
       lockJournal: LockJournal(path: "\(request.jobFolder)/delete-backup.locks"), timing: BackupStage.timing)
-    let result = try ImageDeletion.delete(url.name, session)
+    let result = try ImageDeletion.delete(
+      url.name, note: "\(request.jobFolder)/delete-backup.listed", session)
     try host.emit(
       "result",
       DeletionRecord(

@@ -1,3 +1,5 @@
+import LinuxSystem
+
 /// What became of a deletion.
 public struct ImageDeletionResult: Sendable, Hashable {
   /// Whether there was something of that name.
@@ -12,13 +14,23 @@ public struct ImageDeletionResult: Sendable, Hashable {
 public enum ImageDeletion {
   /// Takes the lock for deletion. A backup that is not there, and one whose config can't be read, are fine: what is left
   /// of them is removed. Throws only when the backup itself could not be removed, or when the lock was lost.
-  public static func delete(_ name: String, _ session: StoreSession) throws(StoreError) -> ImageDeletionResult {
+  ///
+  /// - Parameter note: A file of the job's folder. It says that an attempt of this job saw the backup listed and removed
+  ///   it, so that the next one finishes the work of one that died in between. Gone when this returns.
+  public static func delete(
+    _ name: String, note: String? = nil, _ session: StoreSession
+  ) throws(StoreError) -> ImageDeletionResult {
     let lock = try StoreLock.acquire(.deletion, session)
     defer { lock.release() }
     let store = session.store
     let existed = try store.status(of: StoreLayout.imageConfig(name), deadline: .usual) != nil
     // That a listing shows what is certainly there proves that listings work here and now.
-    let listsIt = existed ? try store.imageNames().contains(name) : false
+    let listsIt = existed ? try store.imageNames().contains(name) : try isNoted(name, note)
+    if existed, listsIt, let note {
+      do throws(SystemError) { try Folder.writeDurably(note, Array(name.utf8), permissions: 0o600) } catch {
+        throw .jobFolder(error)
+      }
+    }
     try lock.check()
     try store.remove(StoreLayout.imageConfig(name), deadline: .usual)
     for file in try store.names(in: StoreLayout.image(name), deadline: .usual)
@@ -27,6 +39,17 @@ public enum ImageDeletion {
     }
     try store.sync(deadline: .usual)
     let collected = try BlockCollection(session: session, lock: lock, trustsEmptyListing: listsIt).run()
+    if let note { try? Folder.remove(file: note) }
     return ImageDeletionResult(existed: existed, removedBlocks: collected.removed, kept: collected.kept)
+  }
+
+  private static func isNoted(_ name: String, _ note: String?) throws(StoreError) -> Bool {
+    guard let note else { return false }
+    do throws(SystemError) {
+      guard try FileStatus.of(note) != nil else { return false }
+      return try Folder.readFile(note, limit: 1024) == Array(name.utf8)
+    } catch {
+      throw .jobFolder(error)
+    }
   }
 }

@@ -79,7 +79,7 @@ final class KillRound {
   }
 
   func run() throws -> Counts {
-    defer { counts.rounds = 1 }
+    counts.rounds = 1
     try startDaemon()
     try fetchCloneAndBackUp()
     try restore()
