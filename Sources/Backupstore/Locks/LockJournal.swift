@@ -45,7 +45,9 @@ public struct LockJournal: Sendable {
   }
 
   /// Best effort: what stays goes with the job's folder.
-  func remove() { try? Folder.remove(file: path) }
+  func remove() {
+    for _ in 1...2 where (try? Folder.remove(file: path)) != nil { return }
+  }
 
   private func lines() throws(StoreError) -> [(name: String, isReleased: Bool)] {
     do throws(SystemError) {

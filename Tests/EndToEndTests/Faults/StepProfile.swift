@@ -38,11 +38,12 @@ struct StepProfile {
   /// Every step.
   var all: [KillRound.Kind: [Int]] { steps.mapValues { $0.map(\.number) } }
 
-  /// The first of each kind of step, and the last of all.
-  var distinct: [KillRound.Kind: [Int]] {
+  /// The first of each `nth` kind of step, and the last of all.
+  func every(_ nth: Int) -> [KillRound.Kind: [Int]] {
     steps.mapValues { effects in
       var seen: Set<String> = []
-      return effects.filter { seen.insert($0.kind).inserted }.map(\.number) + [effects.count]
+      let distinct = effects.filter { seen.insert($0.kind).inserted }.map(\.number)
+      return distinct.enumerated().filter { $0.offset.isMultiple(of: nth) }.map(\.element) + [effects.count]
     }
   }
 
