@@ -159,6 +159,25 @@ extension EndToEnd {
 
     // MARK: Standing still, and others on the same store
 
+    /// Plans that the next backup's worker stops while it brings the image's blocks: at the step at which a backup to
+    /// another store did.
+    private func stopAmongBlocks(of image: String, on host: DroverHost) throws {
+      let effects = try #require(host.effects)
+      let store = host.folder("tried")
+      try Folder.create(store)
+      #expect(try host.apply(Self.target("tried", store)).code == 0)
+      #expect(try host.apply(Manifest.backup("tried", of: image, target: "tried")).code == 0)
+      let steps = try effects.trace().filter {
+        $0.role == "worker" && $0.path.contains("/tried/") && $0.path.contains(".blk")
+      }
+      let first = try #require(steps.map(\.number).min())
+      let last = try #require(steps.map(\.number).max())
+      try effects.plan([
+        Effects.Fault(
+          id: 1, role: .worker, step: (first + last) / 2, how: "stop", pattern: #""stage":"backup""#)
+      ])
+    }
+
     /// A worker that was stopped for longer than its lease finds that another daemon has taken its name over, and neither
     /// writes over that backup nor removes anything of it.
     @Test(.enabled(if: Effects.library != nil), .timeLimit(.minutes(4))) func aWorkerThatStoodStillTooLong() throws {
@@ -166,10 +185,6 @@ extension EndToEnd {
       let others = try DroverHost(configuration: Self.brisk, faulty: true, speed: 40)
       let store = mine.folder("shared")
       try Folder.create(store)
-      // Its last block is being written.
-      try mine.effects?.plan([
-        Effects.Fault(id: 1, role: .worker, step: 34, how: "stop", pattern: #""stage":"backup""#)
-      ])
       try mine.start()
       let first = try TestImage.make(mine.folder("1.img"), size: 6 << 20, seed: 1)
       let second = try TestImage.make(others.folder("2.img"), size: 6 << 20, seed: 2)
@@ -178,6 +193,7 @@ extension EndToEnd {
         #expect(created.code == 0, "\(created)")
         #expect(try host.apply(Self.target("shared", store)).code == 0)
       }
+      try stopAmongBlocks(of: "parrot", on: mine)
       #expect(try mine.apply(Manifest.backup("b1", of: "parrot", target: "shared"), wait: false).code == 0)
       try mine.until("its worker stands still", within: 60) { try mine.effects?.fired == [1] }
       let worker = try #require(try mine.run("status", "-o", "json").json["workers"]?.array?.first?["pid"]?.int)
@@ -230,13 +246,11 @@ extension EndToEnd {
       let host = try DroverHost(configuration: Self.brisk, faulty: true, start: false)
       let store = host.folder("elsewhere")
       try Folder.create(store)
-      try host.effects?.plan([
-        Effects.Fault(id: 1, role: .worker, step: 34, how: "stop", pattern: #""stage":"backup""#)
-      ])
       try host.start()
       let image = try TestImage.make(host.folder("parrot.img"), size: 8 << 20)
       #expect(try host.run("image", "create", "parrot", "--from-file", image.path, "--wait").code == 0)
       #expect(try host.apply(Self.target("elsewhere", store)).code == 0)
+      try stopAmongBlocks(of: "parrot", on: host)
       #expect(try host.apply(Manifest.backup("b1", of: "parrot", target: "elsewhere"), wait: false).code == 0)
       try host.until("its worker stands still", within: 60) { try host.effects?.fired == [1] }
       let worker = try #require(try host.run("status", "-o", "json").json["workers"]?.array?.first?["pid"]?.int)
