@@ -43,8 +43,12 @@ void clinux_call_end(struct clinux_call *slot) { __atomic_store_n(&slot->state, 
 static struct clinux_call *marked;
 static size_t marked_count;
 
+static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
+static struct sigaction earlier[sizeof signals / sizeof signals[0]];
+
 /* Only what a signal handler may do: look at memory, and raise. */
-static void mark_and_die(int signal_number) {
+static void mark_and_die(int signal_number, siginfo_t *info, void *context) {
+  (void)context;
   int32_t thread = clinux_thread_id();
   struct clinux_call *inner = NULL;
   for (size_t index = 0; index < marked_count; index++) {
@@ -53,20 +57,20 @@ static void mark_and_die(int signal_number) {
     if (inner == NULL || slot->number > inner->number) inner = slot;
   }
   if (inner != NULL) __atomic_store_n(&inner->state, CLINUX_CALL_CRASHED, __ATOMIC_RELEASE);
-  raise(signal_number);
+  for (size_t index = 0; index < sizeof signals / sizeof signals[0]; index++)
+    if (signals[index] == signal_number) sigaction(signal_number, &earlier[index], NULL);
+  /* A fault happens again on return, for whoever handled it before; what was sent must be sent again. */
+  if (info == NULL || info->si_code <= 0) raise(signal_number);
 }
 
 void clinux_mark_crashes(struct clinux_call *slots, size_t count) {
-  static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
   marked = slots;
   marked_count = count;
   for (size_t index = 0; index < sizeof signals / sizeof signals[0]; index++) {
-    struct sigaction old, action;
-    /* Somebody's own handler, such as one that prints a backtrace, says more. */
-    if (sigaction(signals[index], NULL, &old) != 0 || old.sa_handler != SIG_DFL) continue;
+    struct sigaction action;
     memset(&action, 0, sizeof action);
-    action.sa_handler = mark_and_die;
-    action.sa_flags = SA_RESETHAND | SA_NODEFER;
-    sigaction(signals[index], &action, NULL);
+    action.sa_sigaction = mark_and_die;
+    action.sa_flags = SA_SIGINFO | SA_NODEFER;
+    sigaction(signals[index], &action, &earlier[index]);
   }
 }

@@ -187,7 +187,9 @@ struct CheckSteps {
   }
 
   private func leavesNothing(_ scene: CheckScene, _ when: String) throws {
-    let left = try scene.leftovers(but: subject.mayLeave)
+    // Of what only reads nothing is discarded: the job's folder goes with the job.
+    let own = place.reads ? ["job folder/\(stage.name)."] : []
+    let left = try scene.leftovers(but: subject.mayLeave + own)
     guard left.isEmpty else { throw CheckFailure("\(when), \(difference([], left)) was left") }
   }
 
