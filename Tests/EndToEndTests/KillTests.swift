@@ -56,7 +56,7 @@ extension EndToEnd {
     /// The catalog's disk fails now and then, and processes can't be started: the daemon stays up and goes on.
     @Test(.timeLimit(.minutes(5))) func aDaemonWhoseCallsFailStaysUp() throws {
       let errors = [28, 5, 28, 5].enumerated().map { index, number in
-        Effects.Fault(id: index + 1, role: .daemon, step: 90 + 43 * index, how: "fail-\(number)")
+        Effects.Fault(id: index + 1, role: .daemon, step: 160 + 43 * index, how: "fail-\(number)")
       }
       let starts = [2, 5, 9].enumerated().map { index, number in
         Effects.Fault(id: 10 + index, role: .daemon, step: number, how: "spawn-11")

@@ -67,7 +67,7 @@ static size_t order_length;
 static struct fault *armed[8];
 static int armed_count;
 static atomic_long effects, reads, starts;
-static atomic_int sunk, is_short;
+static atomic_int sunk, is_short, is_armed;
 static pthread_once_t armed_once = PTHREAD_ONCE_INIT;
 
 #define REAL(name) \
@@ -115,6 +115,7 @@ static int fits(const char *pattern) {
 
 // At the first effect: by then the whole first command was read.
 static void arm(void) {
+  atomic_store(&is_armed, 1);
   if (!folder || !role) return;
   char path[4096], line[4096], of[16], pattern[2048];
   snprintf(path, sizeof path, "%s/plan", folder);
@@ -357,10 +358,10 @@ int posix_spawn(
   return real(pid, path, actions, attributes, arguments, environment);
 }
 
-// The first command comes by descriptor 0.
+// The first command is the first that a worker receives.
 ssize_t recv(int descriptor, void *bytes, size_t count, int flags) {
   ssize_t got = syscall(SYS_recvfrom, descriptor, bytes, count, flags, NULL, NULL);
-  if (descriptor == 0 && got > 0 && order_length < sizeof order) {
+  if (got > 0 && order_length < sizeof order && !atomic_load(&is_armed)) {
     size_t room = sizeof order - order_length, part = (size_t)got < room ? (size_t)got : room;
     memcpy(order + order_length, bytes, part);
     order_length += part;
