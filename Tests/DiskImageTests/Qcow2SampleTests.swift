@@ -212,12 +212,9 @@ func readByExtents(_ image: Qcow2Image, limit: Int) throws -> [UInt8] {
     #expect(overlay?.hint.contains("qemu-img convert") == true)
     try run(qemuImage!, create + ["-o", "data_file=\(folder("data"))", folder("outside"), "1M"])
     #expect(try problem("outside")?.problem.contains("data lies in another file") == true)
-    try run(
-      qemuImage!,
-      create + [
-        "--object", "secret,id=s,data=parrot", "-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10",
-      ]
-        + [folder("luks"), "1M"])
+    // qemu-img makes none on a busy machine, where it can't time its key derivation: the header's crypt_method says it.
+    try run(qemuImage!, create + [folder("luks"), "1M"])
+    try [UInt8]([0, 0, 0, 2]).withUnsafeBytes { try OpenFile.open(folder("luks"), .readWrite).write($0, at: 32) }
     #expect(try problem("luks")?.problem == "it is encrypted by QEMU (LUKS)")
   }
 }
