@@ -1,3 +1,5 @@
+public import DroverModel
+
 /// What travels on a child's channel: `length` (UInt32, little-endian, of the payload alone), one byte `kind`, payload.
 public enum Frame: Sendable {
   /// Kind 1: JSON, one message.

@@ -1,4 +1,4 @@
-import DroverModel
+public import DroverModel
 import FoundationEssentials
 import LinuxSystem
 import Synchronization

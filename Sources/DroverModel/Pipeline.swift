@@ -9,12 +9,35 @@ public struct Pipeline: Sendable, Hashable, Codable {
   public var expectedChecksum: String?
   /// Blocks copied at once; nil takes the daemon's setting.
   public var concurrency: Int?
+  /// What the stages must be given beside their parameters: names only.
+  public var secrets: [SecretUse]
 
-  public init(from: [Stage], to: [Stage], expectedChecksum: String? = nil, concurrency: Int? = nil) {
+  public init(
+    from: [Stage], to: [Stage], expectedChecksum: String? = nil, concurrency: Int? = nil, secrets: [SecretUse] = []
+  ) {
     self.from = from
     self.to = to
     self.expectedChecksum = expectedChecksum
     self.concurrency = concurrency
+    self.secrets = secrets
+  }
+
+  /// One value of a Secret, and the stage that gets it.
+  public struct SecretUse: Sendable, Hashable, Codable {
+    /// Index in `from + to`.
+    public var stage: Int
+    /// What the stage calls it: `passphrase`.
+    public var name: String
+    public var secret: SecretReference
+    /// Of the value in the Secret.
+    public var key: String
+
+    public init(stage: Int, name: String, secret: SecretReference, key: String) {
+      self.stage = stage
+      self.name = name
+      self.secret = secret
+      self.key = key
+    }
   }
 
   public struct Stage: Sendable, Hashable, Codable {
@@ -31,4 +54,25 @@ public struct Pipeline: Sendable, Hashable, Codable {
   }
 
   public enum Role: String, Sendable, Codable { case source, filter, sink, task }
+
+  private enum CodingKeys: CodingKey { case from, to, expectedChecksum, concurrency, secrets }
+
+  /// A catalog of an earlier version has no `secrets`.
+  public init(from decoder: any Decoder) throws {
+    let members = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(
+      from: try members.decode([Stage].self, forKey: .from), to: try members.decode([Stage].self, forKey: .to),
+      expectedChecksum: try members.decodeIfPresent(String.self, forKey: .expectedChecksum),
+      concurrency: try members.decodeIfPresent(Int.self, forKey: .concurrency),
+      secrets: try members.decodeIfPresent([SecretUse].self, forKey: .secrets) ?? [])
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var members = encoder.container(keyedBy: CodingKeys.self)
+    try members.encode(from, forKey: .from)
+    try members.encode(to, forKey: .to)
+    try members.encodeIfPresent(expectedChecksum, forKey: .expectedChecksum)
+    try members.encodeIfPresent(concurrency, forKey: .concurrency)
+    if !secrets.isEmpty { try members.encode(secrets, forKey: .secrets) }
+  }
 }

@@ -4,6 +4,7 @@ public enum ResourceKind: String, Sendable, Codable, CaseIterable {
   case backingImage = "backingimage"
   case backupBackingImage = "backupbackingimage"
   case backupTarget = "backuptarget"
+  case secret
   case job
 }
 

@@ -25,9 +25,13 @@ extension ResourceKind {
     case .backingImage: "BackingImage"
     case .backupBackingImage: "BackupBackingImage"
     case .backupTarget: "BackupTarget"
+    case .secret: "Secret"
     case .job: "Job"
     }
   }
+
+  /// As manifests have it: Secrets are Kubernetes' own.
+  public var apiVersion: String { self == .secret ? "v1" : ResourceDocument.apiVersion }
 
   /// As in the API's paths: `backingimages`.
   public var plural: String { rawValue + "s" }
@@ -37,7 +41,7 @@ extension ResourceKind {
     case .backingImage: "bi"
     case .backupBackingImage: "bbi"
     case .backupTarget: "bt"
-    case .job: nil
+    case .secret, .job: nil
     }
   }
 
@@ -49,12 +53,11 @@ extension ResourceKind {
 
 /// The kinds of docs/cli.md that this version does not have. They are told apart from a slip of the pen.
 enum LaterKind: String, CaseIterable {
-  case backup, secret, volume, snapshot, recurringjob
+  case backup, volume, snapshot, recurringjob
 
   var manifestName: String {
     switch self {
     case .backup: "Backup"
-    case .secret: "Secret"
     case .volume: "Volume"
     case .snapshot: "Snapshot"
     case .recurringjob: "RecurringJob"
@@ -67,7 +70,7 @@ enum LaterKind: String, CaseIterable {
       case .volume: ["vol"]
       case .snapshot: ["snap"]
       case .recurringjob: ["rj"]
-      case .backup, .secret: [String]()
+      case .backup: [String]()
       }
     return [rawValue, rawValue + "s"] + short
   }

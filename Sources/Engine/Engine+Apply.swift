@@ -42,6 +42,8 @@ extension Engine {
     var wakes = false
     /// What a policy said of the name.
     var naming: DecisionRecord?
+    /// Values to be sealed.
+    var secret: Secret.Spec?
   }
 
   private func carryOut(_ decision: Decision, by caller: Caller) throws {
@@ -60,9 +62,16 @@ extension Engine {
         changes.append(event(.warning, key, job: naming.job, message: warning))
       }
     }
+    if let secret = decision.secret, let reference = SecretReference(key) {
+      changes.append(.putSecret(reference, try seal(secret.values, of: reference)))
+    }
     try catalog.commit(changes)
     resources[key] = decision.record
     if let naming = decision.naming { remember(naming) }
+    if let reference = SecretReference(key) {
+      knownSecrets[reference] = nil
+      nameSecretsOfImages()
+    }
     if let job = decision.job { machines[job.job.id] = machine(job) }
     if decision.wakes { wakeJobs(about: key) }
     changed.raise()
@@ -83,7 +92,9 @@ extension Engine {
       labels: document.resource.metadata.labels ?? [:], spec: document.resource.spec, status: [:], generation: 1,
       createdAt: environment.now(), deleting: false)
     let job = try begin(&record, document.spec, id)
-    return Decision(result: .created, record: record, job: job, wakes: document.kind == .backupTarget)
+    return Decision(
+      result: .created, record: record, job: job,
+      wakes: document.kind == .backupTarget || document.kind == .secret, secret: document.secret)
   }
 
   /// First status of a new object, and its job where one can be named already.
@@ -102,6 +113,10 @@ extension Engine {
       var facts = facts
       facts.targets[name] = spec.url
       return newJob(.probe, owner: record.key, planned: try Planner(facts).probe(target: name))
+    case .secret(let spec):
+      try keyring.checkSealing(sealed: try catalog.holdsSecrets())
+      record.status = Secret.Status(keys: spec.values.keys).fields
+      return nil
     }
   }
 
@@ -195,6 +210,9 @@ extension Engine {
       if unfinishedJobs(of: old.key).isEmpty {
         decision.job = newJob(.probe, owner: old.key, planned: try Planner(facts).probe(target: old.key.name))
       }
+    case .secret(let spec):
+      decision.record.status = Secret.Status(keys: spec.values.keys).fields
+      decision.secret = spec
     case .backingImage: break
     }
     return decision
@@ -211,6 +229,11 @@ extension Engine {
       return try backupSpec(old).changes(to: new, name: name, state: status.state)
     case .backupTarget(let new):
       return try targetSpec(old).changes(to: new, name: name, dependents: dependents(of: old.key))
+    case .secret(let new):
+      guard let reference = SecretReference(old.key) else { return [] }
+      let kept = Secret.Spec(
+        type: old.spec["type"]?.string ?? new.type, values: try openValues(of: reference))
+      return kept.changes(to: new, reference, dependents: images(needing: reference))
     }
   }
 
@@ -269,5 +292,11 @@ extension Engine {
           : "spec.filters: no plugin has a filter stage \"\(name)\"\(nearest)",
         hint: known.isEmpty ? "drover plugin list" : "there are \(Set(known).sorted().joined(separator: ", "))")
     }
+  }
+}
+
+extension ResourceDocument {
+  fileprivate var secret: Secret.Spec? {
+    if case .secret(let spec) = spec { spec } else { nil }
   }
 }

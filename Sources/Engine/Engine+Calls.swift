@@ -45,7 +45,7 @@ extension Engine {
   private func inspect(_ paths: [String]) async throws -> [PluginReport] {
     guard !paths.isEmpty else { return [] }
     do {
-      let said = try await calls.withTurn { try await call(.inspect(paths: paths)) }
+      let said = try await calls.withTurn { try await call(.inspect(paths: paths), secrets: []) }
       for case .inspected(let reports) in said { return reports }
       throw Fault(.internalError, "the worker ended without an answer")
     } catch let fault as Fault where fault.code == .workerDied || fault.code == .hung {
@@ -65,48 +65,50 @@ extension Engine {
 
   /// What a job's stages say they need.
   func planned(by job: Job) async throws -> JobPlan {
-    let said = try await inFolder { folder in
-      .order(self.order(.plan, job.pipeline, folder: folder))
-    }
+    let said = try await said(by: .plan, job.pipeline)
     for case .planned(let plan) in said { return plan }
     throw Fault(.internalError, "the worker ended without a plan")
   }
 
   /// Runs a task and returns its result.
   func answer(to pipeline: Pipeline) async throws -> JobResult {
-    let said = try await inFolder { folder in
-      .order(self.order(.run, pipeline, folder: folder))
-    }
+    let said = try await said(by: .run, pipeline)
     for case .finished(let result) in said { return result }
     throw Fault(.internalError, "the worker ended without a result")
   }
 
-  private nonisolated func order(_ mode: JobOrder.Mode, _ pipeline: Pipeline, folder: String) -> JobOrder {
+  private func order(
+    _ mode: JobOrder.Mode, _ pipeline: Pipeline, _ secrets: [OrderSecret], folder: String
+  ) -> JobOrder {
     JobOrder(
       mode: mode, job: String(folder.split(separator: "/").last!), attempt: 1,
       pipeline: pipeline, jobFolder: folder, pluginFolders: configuration.pluginFolders,
       concurrency: configuration.concurrency, stallSeconds: configuration.stallSeconds,
-      hangSeconds: configuration.hangSeconds)
+      hangSeconds: configuration.hangSeconds, secretNames: secrets.map(\.name))
   }
 
   /// With a job folder for the time of the call.
-  private func inFolder(_ command: @Sendable (String) -> WorkerCommand) async throws -> [WorkerReport] {
+  private func said(by mode: JobOrder.Mode, _ pipeline: Pipeline) async throws -> [WorkerReport] {
     try await calls.withTurn {
       let folder = layout.call(environment.hexadecimal(8))
       try await blocking { try Folder.create(folder, permissions: 0o750) }
-      let result = await Result { try await call(command(folder)) }
+      let result = await Result {
+        let secrets = try secrets(for: pipeline)
+        return try await call(
+          .order(order(mode, pipeline, secrets, folder: folder)), secrets: secrets.map(\.bytes))
+      }
       try? await blocking { try Folder.removeTree(folder) }
       return try result.get()
     }
   }
 
   /// Starts a worker, admits what it plans, and returns what it said when it has ended. Throws its fault.
-  private func call(_ command: WorkerCommand) async throws -> [WorkerReport] {
+  private func call(_ command: WorkerCommand, secrets: [SecretBytes]) async throws -> [WorkerReport] {
     guard phase != .stopping else { throw Fault(.conflict, "the daemon is ending", retry: .transient) }
     let (events, continuation) = AsyncStream<WorkerEvent>.makeStream()
     let launcher = environment.launcher
     let worker = try await blocking {
-      try launcher.launch(command, descriptors: []) { event in
+      try launcher.launch(command, secrets: secrets, descriptors: []) { event in
         if case .said(.progress) = event { return }
         if case .said(.log) = event { return }
         continuation.yield(event)

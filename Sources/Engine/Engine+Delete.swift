@@ -10,6 +10,7 @@ extension Engine {
   /// - A backup: a job removes it from the store, which is returned; the object goes when that succeeded. Where the store
   ///   can't hold anything of it, or with `force` where the store can't be reached, only the record goes.
   /// - A target: only the record; the store stays. With `force` the records of its backups go as well.
+  /// - A Secret: its values are overwritten. With `force` also one that is needed, but can't be opened any more.
   ///
   /// Throws `in-use` while something depends on the object, and `conflict` for the target `default`.
   public func delete(_ key: ResourceKey, force: Bool, by caller: Caller) throws -> Resource? {
@@ -22,13 +23,12 @@ extension Engine {
     }
     let dependents = dependents(of: key)
     let records = key.kind == .backupTarget && force ? dependents.filter { $0.kind == .backupBackingImage } : []
-    if let refusal = dependents.first(where: { !records.contains($0) }) {
+    let isLost = force && SecretReference(key).map { secretFacts($0).fault != nil } ?? false
+    if !isLost, let refusal = dependents.first(where: { !records.contains($0) }) {
       let names = dependents.map(\.description).joined(separator: ", ")
       throw Fault(
         .inUse, "\(key) can't be deleted: it is in use by \(names)",
-        hint: key.kind == .backupTarget && refusal.kind == .backupBackingImage
-          ? "delete them first, or use --force, which forgets them and leaves the store as it is"
-          : "wait for the job, or cancel it")
+        hint: Self.hint(deleting: key.kind, neededBy: refusal.kind))
     }
     if record.deleting, !force { return try deletionJob(of: key) }
 
@@ -60,6 +60,16 @@ extension Engine {
       continueDeletion(key)
     }
     return try resources[key] == nil ? nil : deletionJob(of: key)
+  }
+
+  private static func hint(deleting kind: ResourceKind, neededBy dependent: ResourceKind) -> String {
+    switch (kind, dependent) {
+    case (.backupTarget, .backupBackingImage):
+      "delete them first, or use --force, which forgets them and leaves the store as it is"
+    case (.secret, .backingImage): "without it nobody can open them again; delete them first, or give them another key"
+    case (.secret, _): "delete them first, or give them another secret"
+    default: "wait for the job, or cancel it"
+    }
   }
 
   /// The job that removes what lies in the store, where there is one.
@@ -125,8 +135,11 @@ extension Engine {
 
   private func forget(_ key: ResourceKey) {
     do {
-      try catalog.commit([.deleteResource(key), event(.deleted, key, message: "deleted")])
+      let secret = SecretReference(key)
+      try catalog.commit(
+        [.deleteResource(key), event(.deleted, key, message: "deleted")] + (secret.map { [.deleteSecret($0)] } ?? []))
       resources[key] = nil
+      if let secret { knownSecrets[secret] = nil }
       changed.raise()
       wanted.raise()
     } catch {

@@ -52,7 +52,7 @@ extension Engine {
       case .backingImage: record.status = ImageController.reflect(record.status, machine.record, progress: progress)
       case .backupBackingImage:
         record.status = BackupController.reflect(record.status, machine.record, progress: progress)
-      case .backupTarget, .job: break
+      case .backupTarget, .secret, .job: break
       }
     }
     return record.resource
@@ -83,6 +83,9 @@ extension Engine {
       for job in machines.values.map(\.record.job) where !job.state.isFinal && job.target == key.name {
         if job.owner != key { found.insert(job.owner) }
       }
+    case .secret:
+      guard let reference = SecretReference(key) else { break }
+      found.formUnion(images(needing: reference) + targets(needing: reference))
     case .backingImage, .backupBackingImage, .job: break
     }
     return found.sorted { $0.description < $1.description }

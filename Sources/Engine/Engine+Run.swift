@@ -163,6 +163,7 @@ extension Engine {
       record.status = ImageController.look(record.status, look)
       try? update(record)
     }
+    nameSecretsOfImages()
   }
 
   /// Writes a resource's new status, where it is one.

@@ -16,6 +16,7 @@ public actor Engine {
   nonisolated let catalog: any CatalogStore
   /// Nil where there is no hooks folder.
   nonisolated let policies: Policies?
+  nonisolated let keyring: Keyring
   /// Raised when a resource, a job or an event changed.
   nonisolated let changed = ChangeSignal()
   /// Raised when the queue or the house wants a look.
@@ -47,6 +48,8 @@ public actor Engine {
   /// Targets that are being looked at just now: one that hangs keeps no other waiting.
   var probing: Set<String> = []
   var pluginCache: PluginCache?
+  /// What is known of Secrets that could be opened; forgotten with each change.
+  var knownSecrets: [SecretReference: Facts.SecretFacts] = [:]
   /// Workers that answer questions which are no jobs.
   nonisolated let calls = Turnstile(places: 4)
   /// Seconds since 1970; 0: not yet.
@@ -73,6 +76,7 @@ public actor Engine {
     self.logger = logger
     let layout = StateLayout(root: configuration.stateFolder)
     self.layout = layout
+    keyring = Keyring(folder: layout.keys, credentials: configuration.environment["CREDENTIALS_DIRECTORY"])
     startedAt = environment.now()
     ledger = SpaceLedger(reserveBytes: configuration.reserveBytes)
     policies = Policies(configuration, environment, logger)
@@ -143,6 +147,9 @@ public actor Engine {
           image: spec.image, targetName: spec.targetName, state: BackupBackingImage.Status(record.status).state)
       case .backupTarget:
         if let spec = try? targetSpec(record) { facts.targets[key.name] = spec.url }
+      case .secret:
+        guard let reference = SecretReference(key) else { continue }
+        facts.secrets[reference] = secretFacts(reference)
       case .job: break
       }
     }

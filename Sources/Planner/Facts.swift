@@ -10,15 +10,33 @@ public struct Facts: Sendable {
   public var backups: [String: BackupFacts]
   /// By name.
   public var targets: [String: TargetURL]
+  public var secrets: [SecretReference: SecretFacts]
 
   public init(
     stateFolder: String, images: [String: ImageFacts] = [:], backups: [String: BackupFacts] = [:],
-    targets: [String: TargetURL] = [:]
+    targets: [String: TargetURL] = [:], secrets: [SecretReference: SecretFacts] = [:]
   ) {
     self.stateFolder = stateFolder
     self.images = images
     self.backups = backups
     self.targets = targets
+    self.secrets = secrets
+  }
+
+  /// Of a Secret: what is no secret.
+  public struct SecretFacts: Sendable, Hashable {
+    /// The values of `CryptoSettings.settingKeys`.
+    public var settings: [String: String]
+    /// Whether it has a `CryptoSettings.passphraseKey` that is not empty.
+    public var hasPassphrase: Bool
+    /// Why its values can't be opened now.
+    public var fault: Fault?
+
+    public init(settings: [String: String] = [:], hasPassphrase: Bool = true, fault: Fault? = nil) {
+      self.settings = settings
+      self.hasPassphrase = hasPassphrase
+      self.fault = fault
+    }
   }
 
   /// Of an image: from its `status`.

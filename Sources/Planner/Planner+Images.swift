@@ -9,15 +9,15 @@ extension Planner {
     switch spec.source {
     case .download(let parameters):
       return .job(
-        fresh(name, uuid, spec, .download, source: Pipeline.Stage("download", .source, parameters.asJSON)))
+        try fresh(name, uuid, spec, .download, source: Pipeline.Stage("download", .source, parameters.asJSON)))
     case .upload:
       return .awaitingContent(reason: "waiting for the content: PUT /v1/backingimages/\(name)/content")
-    case .clone(let image):
-      return try clone(of: image, name, uuid, spec)
-    case .restore(let backup, let concurrency, let targetName):
+    case .clone(let image, let encryption):
+      return try clone(of: image, encryption, name, uuid, spec)
+    case .restore(let backup, let concurrency, let targetName, _):
       return try restore(backup, concurrency, targetName, name, uuid, spec)
     case .stage(let stage, let parameters):
-      return .job(fresh(name, uuid, spec, .import, source: Pipeline.Stage(stage, .source, parameters.asJSON)))
+      return .job(try fresh(name, uuid, spec, .import, source: Pipeline.Stage(stage, .source, parameters.asJSON)))
     }
   }
 
@@ -36,7 +36,7 @@ extension Planner {
         .badSize, "the content for backingimage/\(name) has \(size) bytes, which is not a positive multiple of 512",
         hint: "a disk image is whole sectors; is the file complete?")
     }
-    return fresh(
+    return try fresh(
       name, uuid, spec, .upload,
       source: Pipeline.Stage("upload", .source, ["descriptor": 3, "size": .of(size)]))
   }
@@ -52,7 +52,8 @@ extension Planner {
   }
 
   private func clone(
-    of source: String, _ name: String, _ uuid: String, _ spec: BackingImage.Spec
+    of source: String, _ encryption: BackingImage.Encryption, _ name: String, _ uuid: String,
+    _ spec: BackingImage.Spec
   ) throws(Fault) -> Plan {
     let key = ResourceKey(.backingImage, source)
     guard source != name else { throw Fault(.invalid, "backingimage/\(name) can't be a clone of itself") }
@@ -61,26 +62,31 @@ extension Planner {
         .notFound, "backingimage/\(name) is a clone of \(key), which does not exist",
         hint: "drover get backingimage lists the images")
     }
+    try checkSecrets(of: encryption)
     guard facts.state == .ready, let path = facts.path else {
       guard facts.state != .failed else {
         throw Fault(.conflict, "backingimage/\(name) is a clone of \(key), which failed: \(facts.message)")
       }
       return .waiting(for: key, reason: "waiting for \(key), which is \(facts.state.rawValue)")
     }
-    if spec.filters.isEmpty, let wanted = spec.checksum, let has = facts.checksum, wanted != has {
+    try check(encryption, of: source, facts)
+    let isSame = spec.filters.isEmpty && encryption == .ignore
+    if isSame, let wanted = spec.checksum, let has = facts.checksum, wanted != has {
       throw Fault(
         .checksumMismatch,
         "backingimage/\(name) must have the checksum \(wanted.prefix(16))…, but \(key) has \(has.prefix(16))…",
         hint: "correct spec.checksum, or leave it out: a clone takes its source's")
     }
-    var job = fresh(name, uuid, spec, .clone, source: imageFile(path))
-    job.reads = [key]
-    if spec.filters.isEmpty {
+    var isEncrypting = false
+    if case .encrypt = encryption { isEncrypting = true }
+    var job = try fresh(name, uuid, spec, .clone, source: isEncrypting ? guestView(path) : imageFile(path))
+    job.reads.insert(key, at: 0)
+    if isSame {
       // What the source was when it became ready: a file that was changed since must not pass for it.
       job.pipeline.expectedChecksum = spec.checksum ?? facts.checksum
-      job.inherited = ["encrypted": .bool(facts.encrypted)]
-      if let secret = facts.secret { job.inherited["secret"] = .string(secret) }
-      if let namespace = facts.secretNamespace { job.inherited["secretNamespace"] = .string(namespace) }
+      if let secret = facts.secret, spec.secret == nil {
+        job.inherited = inherited(SecretReference(namespace: facts.secretNamespace, name: secret))
+      }
     }
     return .job(job)
   }
@@ -94,6 +100,7 @@ extension Planner {
         .notFound, "backingimage/\(name) restores from backuptarget/\(targetName), which does not exist",
         hint: "drover get backuptarget lists the targets")
     }
+    try checkSecrets(of: spec.source.encryption)
     let target = targetName ?? facts.targets.filter { $0.value == backup.target }.keys.min()
     let ours = facts.backups.filter {
       $0.value.image == backup.image && facts.targets[$0.value.targetName] == backup.target
@@ -103,31 +110,33 @@ extension Planner {
       let key = ResourceKey(.backupBackingImage, unfinished)
       return .waiting(for: key, reason: "waiting for \(key), which is not complete yet")
     }
-    var job = fresh(
+    var job = try fresh(
       name, uuid, spec, .restore,
       source: Pipeline.Stage("restore", .source, ["url": .string(backup.text)]))
     job.pipeline.concurrency = concurrency
     job.target = target
     if let completed = ours.filter({ $0.value.state == .completed }).keys.min() {
-      job.reads = [ResourceKey(.backupBackingImage, completed)]
+      job.reads.insert(ResourceKey(.backupBackingImage, completed), at: 0)
     }
     return .job(job)
   }
 
-  /// A job that makes a new image file from `source` and the spec's filters.
+  /// A job that makes a new image file from `source` and the spec's filters, encrypted or decrypted on the way.
   private func fresh(
     _ name: String, _ uuid: String, _ spec: BackingImage.Spec, _ kind: Job.Kind, source: Pipeline.Stage
-  ) -> PlannedJob {
+  ) throws(Fault) -> PlannedJob {
     var params: [String: JSONValue] = [
       "folder": .string("\(facts.stateFolder)/images/\(name)-\(uuid)"), "name": .string(name),
       "uuid": .string(uuid),
     ]
     if let checksum = spec.checksum { params["expectedChecksum"] = .string(checksum) }
+    let filters = spec.filters.map { Pipeline.Stage($0.stage, .filter, $0.params) }
+    var pipeline = Pipeline(
+      from: [source] + filters, to: [Pipeline.Stage("clone", .sink, params)], expectedChecksum: spec.checksum)
+    try put(spec.source.encryption, into: &pipeline)
     return PlannedJob(
-      kind: kind, owner: ResourceKey(.backingImage, name),
-      pipeline: Pipeline(
-        from: [source] + spec.filters.map { Pipeline.Stage($0.stage, .filter, $0.params) },
-        to: [Pipeline.Stage("clone", .sink, params)], expectedChecksum: spec.checksum))
+      kind: kind, owner: ResourceKey(.backingImage, name), reads: spec.source.encryption.secrets.map(\.key),
+      pipeline: pipeline, inherited: inherited(spec.secretReference ?? spec.source.encryption.secretOfResult))
   }
 }
 

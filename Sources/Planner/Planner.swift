@@ -11,6 +11,11 @@ public struct Planner: Sendable {
     Pipeline.Stage("clone", .source, ["path": .string(path), "view": "file"])
   }
 
+  /// The disk that the file of an image is the image of: for a raw file the same.
+  func guestView(_ path: String) -> Pipeline.Stage {
+    Pipeline.Stage("clone", .source, ["path": .string(path), "view": "guest"])
+  }
+
   /// An image that must be there now.
   func ready(_ name: String, for purpose: String) throws(Fault) -> (path: String, facts: Facts.ImageFacts) {
     guard let image = facts.images[name] else {

@@ -8,7 +8,7 @@ struct Drover: ParsableCommand {
     commandName: "drover",
     abstract: "Keeps disk images, and gets them into and out of a backupstore in Longhorn's format.",
     discussion: """
-      Kinds: backingimage (bi), backupbackingimage (bbi), backuptarget (bt), job.
+      Kinds: backingimage (bi), backupbackingimage (bbi), backuptarget (bt), secret, job.
       The daemon's socket is --socket, else DROVER_SOCKET, else the default that droverd has too.
 
       Exit codes: 0 done, 1 failed, 2 usage or a manifest that is not valid, 3 partly done, 4 not found, 5 conflict or
@@ -22,7 +22,10 @@ struct Drover: ParsableCommand {
         subcommands: [ApplyCommand.self, GetCommand.self, DescribeCommand.self, DeleteCommand.self, WaitCommand.self]),
       CommandGroup(
         name: "Verbs for people",
-        subcommands: [ImageCommand.self, BackupCommand.self, JobCommand.self, PluginCommand.self, HookCommand.self]),
+        subcommands: [
+          ImageCommand.self, SecretCommand.self, BackupCommand.self, JobCommand.self, PluginCommand.self,
+          HookCommand.self,
+        ]),
       CommandGroup(
         name: "The daemon",
         subcommands: [StatusCommand.self, VersionCommand.self, EventsCommand.self, CompletionCommand.self]),

@@ -12,6 +12,9 @@ final class FailingCatalog: CatalogStore {
   private let catalog: any CatalogStore
   private let counter: CommitCounter
 
+  func sealedValues(of secret: SecretReference) throws -> [SealedValue] { try catalog.sealedValues(of: secret) }
+  func holdsSecrets() throws -> Bool { try catalog.holdsSecrets() }
+
   init(_ catalog: any CatalogStore, _ counter: CommitCounter) {
     self.catalog = catalog
     self.counter = counter

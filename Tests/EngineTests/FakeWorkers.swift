@@ -22,6 +22,7 @@ final class FakeWorkers: WorkerLauncher {
     var launchFault: Fault?
     var descriptors: [String: [Int32]] = [:]
     var workers: [Int32: FakeWorker] = [:]
+    var secrets: [(job: String, mode: JobOrder.Mode, named: [(stage: Int, name: String, value: SecretBytes)])] = []
   }
 
   private let state: Mutex<State>
@@ -54,6 +55,15 @@ final class FakeWorkers: WorkerLauncher {
   var overlaps: [String] { state.withLock { $0.overlaps } }
   /// Copying jobs.
   var mostAtOnce: Int { state.withLock { $0.mostAtOnce } }
+  /// `stage name value` of each secret that came with the orders of a mode.
+  func secrets(_ mode: JobOrder.Mode, of job: String? = nil) -> [[String]] {
+    state.withLock { state in
+      state.secrets.filter { $0.mode == mode && (job == nil || $0.job == job) }.map { order in
+        order.named.map { "\($0.stage) \($0.name) \($0.value.withBytes { String(decoding: $0, as: UTF8.self) })" }
+      }
+    }
+  }
+
   func descriptors(_ job: String) -> [Int32] { state.withLock { $0.descriptors[job] ?? [] } }
 
   /// As a crash of the daemon does: the end of the channel ends every worker.
@@ -62,7 +72,7 @@ final class FakeWorkers: WorkerLauncher {
   }
 
   func launch(
-    _ command: WorkerCommand, descriptors: [(parent: Int32, child: Int32)],
+    _ command: WorkerCommand, secrets: [SecretBytes], descriptors: [(parent: Int32, child: Int32)],
     heard: @escaping @Sendable (WorkerEvent) -> Void
   ) throws -> any Worker {
     let (fault, pid) = state.withLock { state in
@@ -78,6 +88,8 @@ final class FakeWorkers: WorkerLauncher {
     case .order(let order):
       state.withLock { state in
         state.workers[pid] = worker
+        let named = zip(order.secretNames, secrets).map { (stage: $0.stage, name: $0.name, value: $1) }
+        state.secrets.append((order.job, order.mode, named))
         state.descriptors[order.job] = descriptors.map(\.child)
         if order.mode != .plan, order.job.hasPrefix("job-") {
           state.running[order.job, default: 0] += 1

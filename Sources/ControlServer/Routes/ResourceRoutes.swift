@@ -4,8 +4,31 @@ import Hummingbird
 
 /// Objects of the kinds that can be applied, and jobs, which can only be read.
 enum ResourceRoutes {
-  static let all = ResourceKind.allCases.flatMap { kind in
-    reading(kind) + (kind == .job ? [] : changing(kind))
+  static let all =
+    ResourceKind.allCases.flatMap { kind in
+      reading(kind) + (kind == .job ? [] : changing(kind, at: APIPath.object(ResourceKey(kind, "{name}"))))
+    } + namespaced
+
+  /// A Secret outside the default namespace.
+  private static let namespaced: [Route] = {
+    let object = APIPath.object(ResourceKey(.secret, "{namespace}/{name}"))
+    let collection = APIPath.collection(.secret)
+    return [
+      Route(.get, object, query: [APIQuery.describe]) { try await show(.secret, $0) },
+      Route(.get, "\(object)/describe") { .json(try await $0.engine.describe(try key(.secret, $0))) },
+    ] + changing(.secret, at: object).filter { $0.template != collection }
+  }()
+
+  /// The object that the path names.
+  private static func key(_ kind: ResourceKind, _ call: Call) throws -> ResourceKey {
+    guard kind == .secret else { return ResourceKey(kind, call["name"]) }
+    return SecretReference(namespace: call.parameters["namespace"], name: call["name"]).key
+  }
+
+  private static func show(_ kind: ResourceKind, _ call: Call) async throws -> Response {
+    let key = try key(kind, call)
+    if try call.flag(APIQuery.describe) { return .json(try await call.engine.describe(key)) }
+    return .json(try await call.engine.resource(key))
   }
 
   private static func reading(_ kind: ResourceKind) -> [Route] {
@@ -13,13 +36,9 @@ enum ResourceRoutes {
     let filters: Set = kind == .job ? [APIQuery.labels, APIQuery.owner] : [APIQuery.labels]
     return [
       Route(.get, APIPath.collection(kind), query: filters) { .json(ResourceList(try await list(kind, $0))) },
-      Route(.get, object, query: [APIQuery.describe]) { call in
-        let key = ResourceKey(kind, call["name"])
-        if try call.flag(APIQuery.describe) { return .json(try await call.engine.describe(key)) }
-        return .json(try await call.engine.resource(key))
-      },
+      Route(.get, object, query: [APIQuery.describe]) { try await show(kind, $0) },
       Route(.get, APIPath.describe(ResourceKey(kind, "{name}"))) { call in
-        .json(try await call.engine.describe(ResourceKey(kind, call["name"])))
+        .json(try await call.engine.describe(try key(kind, call)))
       },
     ]
   }
@@ -42,24 +61,23 @@ enum ResourceRoutes {
     return "\(kind)/\(name)"
   }
 
-  private static func changing(_ kind: ResourceKind) -> [Route] {
-    let object = APIPath.object(ResourceKey(kind, "{name}"))
+  private static func changing(_ kind: ResourceKind, at object: String) -> [Route] {
     let options: Set = [APIQuery.dryRun, APIQuery.validate]
     return [
-      Route(.put, object, query: options) { try await apply($0, kind, name: $0["name"]) },
-      Route(.post, APIPath.collection(kind), query: options) { try await apply($0, kind, name: nil) },
+      Route(.put, object, query: options) { try await apply($0, kind, to: try key(kind, $0)) },
+      Route(.post, APIPath.collection(kind), query: options) { try await apply($0, kind, to: nil) },
       Route(.delete, object, query: [APIQuery.force]) { call in
         let job = try await call.engine.delete(
-          ResourceKey(kind, call["name"]), force: try call.flag(APIQuery.force), by: call.caller)
+          try key(kind, call), force: try call.flag(APIQuery.force), by: call.caller)
         return .json(DeleteResponse(job: job), status: job == nil ? .ok : .accepted)
       },
     ]
   }
 
-  private static func apply(_ call: Call, _ kind: ResourceKind, name: String?) async throws -> Response {
+  private static func apply(_ call: Call, _ kind: ResourceKind, to key: ResourceKey?) async throws -> Response {
     let options = ApplyOptions(dryRun: try call.flag(APIQuery.dryRun), validation: try validation(call))
     let document = try await call.json()
-    try check(document, kind, name: name)
+    try check(document, kind, key)
     let outcome = try await call.engine.apply(document, options: options, by: call.caller)
     let isNew = outcome.result == .created && !options.dryRun
     return .json(outcome, status: isNew ? .created : .ok)
@@ -75,19 +93,21 @@ enum ResourceRoutes {
   }
 
   /// The path says the kind, and the name where it has one, a second time: they must be the same.
-  private static func check(_ document: JSONValue, _ kind: ResourceKind, name: String?) throws {
+  private static func check(_ document: JSONValue, _ kind: ResourceKind, _ key: ResourceKey?) throws {
     guard document.object != nil else { throw Fault(.invalid, "the request's body is not a manifest: no JSON object") }
-    let said = document["kind"]?.string ?? ""
-    guard said == kind.manifestName else {
+    let saidKind = document["kind"]?.string ?? ""
+    guard saidKind == kind.manifestName else {
       throw Fault(
-        .invalid, "the manifest's kind is \(said.clipped), but the path is that of \(kind.plural)",
+        .invalid, "the manifest's kind is \(saidKind.clipped), but the path is that of \(kind.plural)",
         hint: "it must be \(kind.manifestName)")
     }
-    guard let name else { return }
-    let saidName = document["metadata"]?["name"]?.string ?? ""
-    guard saidName == name else {
+    guard let key else { return }
+    let name = document["metadata"]?["name"]?.string ?? ""
+    let namespace = document["metadata"]?["namespace"]?.string
+    let said = kind == .secret ? SecretReference(namespace: namespace, name: name).key.name : name
+    guard said == key.name else {
       throw Fault(
-        .invalid, "the manifest's name is \(saidName.clipped), but the path names \(name.clipped)",
+        .invalid, "the manifest's name is \(said.clipped), but the path names \(key.name.clipped)",
         hint: "metadata.name and the path must be the same")
     }
   }

@@ -5,9 +5,9 @@ extension BackingImage {
     case download(parameters: [String: String])
     /// The content comes by `PUT /v1/backingimages/NAME/content`.
     case upload
-    case clone(image: String)
-    /// `targetName` names the BackupTarget; nil finds it by the URL.
-    case restore(backup: ImageBackupURL, concurrency: Int?, targetName: String?)
+    case clone(image: String, encryption: Encryption = .ignore)
+    /// `targetName` names the BackupTarget; nil finds it by the URL. With `decrypt` the result is the plain image.
+    case restore(backup: ImageBackupURL, concurrency: Int?, targetName: String?, decrypt: SecretReference? = nil)
     /// A source stage of some plugin; the engine knows which are loaded.
     case stage(name: String, parameters: [String: String])
 
@@ -21,6 +21,15 @@ extension BackingImage {
       case .clone: "clone"
       case .restore: "restore"
       case .stage(let name, _): name
+      }
+    }
+
+    /// What is done with the bytes on their way.
+    public var encryption: Encryption {
+      switch self {
+      case .clone(_, let encryption): encryption
+      case .restore(_, _, _, .some(let secret)): .decrypt(secret)
+      case .download, .upload, .restore, .stage: .ignore
       }
     }
   }
@@ -42,6 +51,9 @@ extension BackingImage.Source {
     case .some(let other): return try stage(other, &reader)
     }
     if let engine = try reader.text("data-engine"), engine != "v1" {
+      if case .clone = source {
+        throw Fault(.notSupported, "clone from a v2 backing image is not supported")
+      }
       throw Fault(.notSupported, "\(reader.field("data-engine")): only v1 is supported")
     }
     try reader.finish(validation)
@@ -53,11 +65,15 @@ extension BackingImage.Source {
     switch type {
     case nil, "download": ["url", "ca-file", "data-engine"]
     case "upload": ["data-engine"]
-    case "clone": ["backing-image", "backing-image-uuid", "encryption", "secret", "secret-namespace", "data-engine"]
-    case "restore": ["backup-url", "concurrent-limit", "backup-target-name", "data-engine"]
+    case "clone": ["backing-image", "backing-image-uuid", "data-engine"] + encryptionNames
+    case "restore": ["backup-url", "concurrent-limit", "backup-target-name", "data-engine"] + encryptionNames
     default: nil
     }
   }
+
+  private static let encryptionNames = [
+    "encryption", "secret", "secret-namespace", "new-secret", "new-secret-namespace",
+  ]
 
   private static func download(_ reader: inout FieldReader) throws(Fault) -> Self {
     guard let url = try reader.text("url") else { throw reader.fault("url", "is required for a download") }
@@ -90,23 +106,9 @@ extension BackingImage.Source {
       throw reader.fault("backing-image", "is required for a clone: the name of the image to copy")
     }
     try ResourceName.checkReference(image, reader.field("backing-image"))
-    let encryption = try reader.text("encryption") ?? "ignore"
-    switch encryption {
-    case "ignore": break
-    case "encrypt", "decrypt":
-      throw Fault(
-        .notSupported, "\(reader.field("encryption")): \(encryption) is not supported by this version",
-        hint: "only ignore, which copies the bytes as they are")
-    default:
-      throw reader.fault(
-        "encryption", "\"\(ResourceName.printable(encryption))\" is not supported",
-        hint: "one of ignore, encrypt, decrypt")
-    }
-    for key in ["secret", "secret-namespace"] where try reader.text(key) != nil {
-      reader.warnings.append("\(reader.field(key)) is kept, but has no effect where encryption is ignore")
-    }
+    let encryption = try BackingImage.Encryption.read(&reader, ["ignore", "encrypt", "decrypt", "rekey"])
     _ = try reader.text("backing-image-uuid")
-    return .clone(image: image)
+    return .clone(image: image, encryption: encryption)
   }
 
   private static func restore(_ reader: inout FieldReader) throws(Fault) -> Self {
@@ -116,7 +118,12 @@ extension BackingImage.Source {
     let backup = try ImageBackupURL(url, field: reader.field("backup-url"))
     let concurrency = try reader.integer("concurrent-limit", 1...64)
     let targetName = try reader.text("backup-target-name")
-    return .restore(backup: backup, concurrency: concurrency.map(Int.init), targetName: targetName)
+    var secret: SecretReference?
+    if case .decrypt(let reference) = try BackingImage.Encryption.read(&reader, ["ignore", "decrypt"]) {
+      secret = reference
+    }
+    return .restore(
+      backup: backup, concurrency: concurrency.map(Int.init), targetName: targetName, decrypt: secret)
   }
 
   /// A plugin's parameters are its own: any scalar goes, and the plugin checks them.

@@ -64,11 +64,40 @@ extension BackingImage.Spec {
     var inner = FieldReader(parameters, path: "spec.sourceParameters")
     let source = try BackingImage.Source.read(type: sourceType, &inner, validation)
     if !parameters.isEmpty { reader.keep("sourceParameters", inner) }
-    return CheckedSpec(
-      spec: Self(
-        source: source, checksum: checksum, filters: filters, secret: secret, secretNamespace: secretNamespace,
-        inert: inert),
-      fields: reader.kept, warnings: reader.warnings)
+    var checked = Self(
+      source: source, checksum: checksum, filters: filters, secret: secret, secretNamespace: secretNamespace,
+      inert: inert)
+    try checked.settleEncryption(&reader)
+    return CheckedSpec(spec: checked, fields: reader.kept, warnings: reader.warnings)
+  }
+
+  /// The secret of an encrypted image; nil where none is known.
+  public var secretReference: SecretReference? {
+    secret.map { SecretReference(namespace: secretNamespace, name: $0) }
+  }
+
+  /// As Longhorn's admission does: what the parameters say of the secret goes into the spec, and a checksum of bytes that
+  /// nobody can know beforehand is dropped.
+  private mutating func settleEncryption(_ reader: inout FieldReader) throws(Fault) {
+    try secretReference?.check()
+    guard source.encryption != .ignore else { return }
+    if checksum != nil {
+      reader.warnings.append("spec.checksum is discarded: the result of \(source.encryption.word) has another one")
+      checksum = nil
+      reader.keep("checksum", nil as JSONValue?)
+    }
+    let own = source.encryption.secretOfResult
+    if let secretReference, secretReference != own {
+      throw reader.fault(
+        "secret",
+        own.map { "is \(secretReference), but the parameters encrypt with \($0)" }
+          ?? "is \(secretReference), but the result of \(source.encryption.word) is not encrypted",
+        hint: "leave spec.secret and spec.secretNamespace out")
+    }
+    secret = own?.name
+    secretNamespace = own?.namespace
+    reader.keep("secret", own.map { .string($0.name) })
+    reader.keep("secretNamespace", own.map { .string($0.namespace) })
   }
 
   private static func checkChecksum(_ checksum: String, _ reader: FieldReader) throws(Fault) {

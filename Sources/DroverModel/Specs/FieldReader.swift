@@ -110,6 +110,9 @@ struct FieldReader {
     warnings += inner.warnings
   }
 
+  /// Keeps another value than what was written; nil drops it.
+  mutating func keep(_ key: String, _ value: JSONValue?) { kept[key] = value }
+
   /// Members that are kept and do nothing on a single host.
   mutating func inert(_ keys: [String]) -> [String: JSONValue] {
     var found: [String: JSONValue] = [:]

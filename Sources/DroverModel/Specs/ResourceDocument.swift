@@ -11,7 +11,11 @@ public struct ResourceDocument: Sendable {
   /// For people, one sentence each.
   public var warnings: [String]
 
-  public var key: ResourceKey { ResourceKey(kind, resource.metadata.name) }
+  public var key: ResourceKey {
+    kind == .secret
+      ? SecretReference(namespace: resource.metadata.namespace, name: resource.metadata.name).key
+      : ResourceKey(kind, resource.metadata.name)
+  }
 
   public static let apiVersion = "longhorn.io/v1beta2"
 
@@ -29,7 +33,16 @@ public struct ResourceDocument: Sendable {
     kind = try Self.kind(&reader)
     _ = reader.value("status")
     let metadataMembers = try reader.object("metadata") ?? [:]
-    let specMembers = try reader.object("spec") ?? [:]
+    var secret: CheckedSpec<Secret.Spec>?
+    var specMembers: [String: JSONValue] = [:]
+    if kind == .secret {
+      secret = try Secret.Spec.read(&reader)
+      if try reader.bool("immutable") == true {
+        reader.warnings.append("immutable is dropped: it has no effect here")
+      }
+    } else {
+      specMembers = try reader.object("spec") ?? [:]
+    }
     try reader.finish(validation)
 
     var metadata = FieldReader(metadataMembers, path: "metadata")
@@ -39,20 +52,27 @@ public struct ResourceDocument: Sendable {
     generateName = isNamed ? nil : prefix
     if let name { try ResourceName.check(name, kind) }
 
-    let checked = try ResourceSpec.read(kind, specMembers, name: name, validation: validation)
+    var namespace = try metadata.text("namespace")
+    let fields: [String: JSONValue]
     let newName: String
-    if let name {
-      newName = name
+    if let secret {
+      spec = .secret(secret.spec)
+      fields = secret.fields
+      warnings = reader.warnings + secret.warnings
+      newName = try name ?? Self.builtInName(kind, spec, prefix: prefix, randomSuffix)
+      let reference = SecretReference(namespace: namespace, name: newName)
+      try reference.check()
+      namespace = reference.namespace
     } else {
-      newName = try Self.builtInName(kind, checked.spec, prefix: prefix, randomSuffix)
+      let checked = try ResourceSpec.read(kind, specMembers, name: name, validation: validation)
+      spec = checked.spec
+      fields = checked.fields
+      warnings = reader.warnings + checked.warnings
+      newName = try name ?? Self.builtInName(kind, spec, prefix: prefix, randomSuffix)
     }
-    spec = checked.spec
-    warnings = reader.warnings + checked.warnings
     resource = Resource(
-      apiVersion: Self.apiVersion, kind: kind.manifestName,
-      metadata: .init(
-        name: newName, namespace: try metadata.text("namespace"), labels: try metadata.labels("labels")),
-      spec: checked.fields)
+      apiVersion: kind.apiVersion, kind: kind.manifestName,
+      metadata: .init(name: newName, namespace: namespace, labels: try metadata.labels("labels")), spec: fields)
   }
 
   /// `generateName` and a random end; without one, a backup of an image is called as the image is, with the target's name
@@ -72,15 +92,19 @@ public struct ResourceDocument: Sendable {
   }
 
   /// Name of the object that a document is about, before anything else of it is checked: for messages, and to find
-  /// the path that it belongs to. `name` is nil where the daemon is to make one.
-  public static func address(of document: JSONValue) throws(Fault) -> (kind: ResourceKind, name: String?) {
+  /// the path that it belongs to. The key is nil where the daemon is to make a name.
+  public static func address(of document: JSONValue) throws(Fault) -> (kind: ResourceKind, key: ResourceKey?) {
     guard let members = document.object else {
       throw Fault(.invalid, "a manifest must be an object, not \(document.typeName)")
     }
     var reader = FieldReader(members, path: "manifest")
     let kind = try kind(&reader)
     guard let name = document["metadata"]?["name"]?.string, !name.isEmpty else { return (kind, nil) }
-    return (kind, name)
+    try ResourceName.check(name, kind)
+    guard kind == .secret else { return (kind, ResourceKey(kind, name)) }
+    let reference = SecretReference(namespace: document["metadata"]?["namespace"]?.string?.trimmed, name: name)
+    try reference.check()
+    return (kind, reference.key)
   }
 
   private static func kind(_ reader: inout FieldReader) throws(Fault) -> ResourceKind {
@@ -95,10 +119,10 @@ public struct ResourceDocument: Sendable {
       throw Fault(.invalid, "kind \"\(name)\" is written \(kind.manifestName) in a manifest")
     }
     let version = try reader.string("apiVersion")
-    guard version == apiVersion else {
+    guard version == kind.apiVersion else {
       let problem =
         version.map { "apiVersion \"\(ResourceName.printable($0))\" is not known" } ?? "apiVersion is missing"
-      throw Fault(.invalid, problem, hint: "write apiVersion: \(apiVersion)")
+      throw Fault(.invalid, problem, hint: "write apiVersion: \(kind.apiVersion)")
     }
     return kind
   }

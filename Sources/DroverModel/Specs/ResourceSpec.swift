@@ -3,6 +3,7 @@ public enum ResourceSpec: Sendable, Hashable {
   case backingImage(BackingImage.Spec)
   case backupBackingImage(BackupBackingImage.Spec)
   case backupTarget(BackupTarget.Spec)
+  case secret(Secret.Spec)
 
   /// `name` is the object's own, if it has one yet. Throws `invalid` or `not-supported`.
   public static func read(
@@ -18,6 +19,10 @@ public enum ResourceSpec: Sendable, Hashable {
     case .backupTarget:
       let checked = try BackupTarget.Spec.read(fields, validation: validation)
       return CheckedSpec(spec: .backupTarget(checked.spec), fields: checked.fields, warnings: checked.warnings)
+    case .secret:
+      // What the catalog has of it: the values are not part of the object.
+      let type = fields["type"]?.string ?? Secret.Spec().type
+      return CheckedSpec(spec: .secret(Secret.Spec(type: type)), fields: fields, warnings: [])
     case .job:
       throw Fault(.invalid, "a Job has no spec")
     }

@@ -87,6 +87,26 @@ extension BackupBackingImage.Spec {
   }
 }
 
+extension Secret.Spec {
+  /// What differs in `new`; the values of `self` are those that are kept. `dependents` are images that only the
+  /// passphrase opens: it stays as it is while there are any.
+  public func changes(to new: Self, _ reference: SecretReference, dependents: [ResourceKey]) -> [SpecChange] {
+    var changes: [SpecChange] = []
+    if type != new.type { changes.append(SpecChange("type")) }
+    for key in Set(values.keys).union(new.values.keys).sorted() where values[key] != new.values[key] {
+      var refusal: Fault?
+      if key == CryptoSettings.passphraseKey, values[key] != nil, !dependents.isEmpty {
+        let names = dependents.map(\.description).joined(separator: ", ")
+        refusal = Fault(
+          .inUse, "changing \(key) of \(reference.key) is not possible: it is the key of \(names)",
+          hint: "drover image create NEW --from-image IMAGE --rekey gives an image another passphrase")
+      }
+      changes.append(SpecChange("stringData.\(key)", refusal: refusal))
+    }
+    return changes
+  }
+}
+
 extension BackupTarget.Spec {
   /// What differs in `new`. `dependents` are the objects whose data lies in the store.
   public func changes(to new: Self, name: String, dependents: [ResourceKey]) -> [SpecChange] {

@@ -18,10 +18,13 @@ extension BackingImage {
     public var realSize: Int64?
     /// raw or qcow2.
     public var format: String?
+    /// Whether the file begins with a LUKS header, as whoever wrote it found.
     public var encrypted: Bool
+    /// What that header says: `version`, `cipher`, `keySize` in bits, `uuid`, `keySlots`.
+    public var luks: [String: JSONValue]?
     /// Of the file, absolute; only when `ready`.
     public var path: String?
-    /// Reference to the secret of an encrypted image, as the source had it.
+    /// Reference to the secret of an encrypted image: the spec's, or what the source had.
     public var secret: String?
     public var secretNamespace: String?
     /// Id of the job that works for it, or did so last.
@@ -30,7 +33,8 @@ extension BackingImage {
     public init(
       state: State = .pending, progress: Int = 0, message: String = "", uuid: String, checksum: String? = nil,
       size: Int64? = nil, virtualSize: Int64? = nil, realSize: Int64? = nil, format: String? = nil,
-      encrypted: Bool = false, path: String? = nil, secret: String? = nil, secretNamespace: String? = nil,
+      encrypted: Bool = false, luks: [String: JSONValue]? = nil, path: String? = nil, secret: String? = nil,
+      secretNamespace: String? = nil,
       job: String? = nil
     ) {
       self.state = state
@@ -43,10 +47,19 @@ extension BackingImage {
       self.realSize = realSize
       self.format = format
       self.encrypted = encrypted
+      self.luks = luks
       self.path = path
       self.secret = secret
       self.secretNamespace = secretNamespace
       self.job = job
+    }
+
+    public var secretReference: SecretReference? {
+      get { secret.map { SecretReference(namespace: secretNamespace, name: $0) } }
+      set {
+        secret = newValue?.name
+        secretNamespace = newValue?.namespace
+      }
     }
 
     /// What is missing takes its first value; a `state` that is not known is `unknown`.
@@ -57,6 +70,7 @@ extension BackingImage {
         uuid: fields["uuid"]?.string ?? "", checksum: fields["checksum"]?.string, size: fields["size"]?.int,
         virtualSize: fields["virtualSize"]?.int, realSize: fields["realSize"]?.int,
         format: fields["format"]?.string, encrypted: fields["encrypted"]?.bool ?? false,
+        luks: fields["luks"]?.object,
         path: fields["path"]?.string, secret: fields["secret"]?.string,
         secretNamespace: fields["secretNamespace"]?.string, job: fields["job"]?.string)
     }
@@ -65,7 +79,8 @@ extension BackingImage {
       present([
         "state": .string(state.rawValue), "progress": .int(Int64(progress)), "message": .string(message),
         "uuid": .string(uuid), "checksum": .of(checksum), "size": .of(size), "virtualSize": .of(virtualSize),
-        "realSize": .of(realSize), "format": .of(format), "encrypted": .bool(encrypted), "path": .of(path),
+        "realSize": .of(realSize), "format": .of(format), "encrypted": .bool(encrypted),
+        "luks": luks.map { .object($0) } ?? .null, "path": .of(path),
         "secret": .of(secret), "secretNamespace": .of(secretNamespace), "job": .of(job),
       ])
     }

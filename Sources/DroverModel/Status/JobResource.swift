@@ -57,7 +57,14 @@ extension Pipeline {
       present([
         "from": .array(from.map(\.json)), "to": .array(to.map(\.json)), "expectedChecksum": .of(expectedChecksum),
         "concurrency": .of(concurrency.map(Int64.init)),
+        "secrets": secrets.isEmpty ? .null : .array(secrets.map(\.json)),
       ]))
+  }
+}
+
+extension Pipeline.SecretUse {
+  var json: JSONValue {
+    ["stage": .int(Int64(stage)), "name": .string(name), "secret": .string("\(secret)"), "key": .string(key)]
   }
 }
 

@@ -17,6 +17,8 @@ final class Catalog: CatalogStore {
       var configuration = GRDB.Configuration()
       configuration.foreignKeysEnabled = true
       configuration.busyMode = .timeout(5)
+      // What is deleted is overwritten: sealed values are no exception to what nobody may find later.
+      configuration.prepareDatabase { try $0.execute(sql: "PRAGMA secure_delete = ON") }
       pool = try DatabasePool(path: path, configuration: configuration)
       let migrator = CatalogMigrations.migrator
       if try pool.read(migrator.hasBeenSuperseded) {
@@ -72,6 +74,10 @@ final class Catalog: CatalogStore {
                 """, arguments: [key.kind.rawValue, key.name])
             try database.execute(
               sql: "DELETE FROM resource WHERE kind = ? AND name = ?", arguments: [key.kind.rawValue, key.name])
+          case .putSecret(let secret, let values):
+            try secret.delete(from: database)
+            for value in values { try value.put(into: database, of: secret) }
+          case .deleteSecret(let secret): try secret.delete(from: database)
           case .putJob(let record): try record.put(into: database)
           case .deleteJob(let id): try database.execute(sql: "DELETE FROM job WHERE id = ?", arguments: [id])
           case .putCheckpoint(let job, let checkpoint):
@@ -102,6 +108,19 @@ final class Catalog: CatalogStore {
       try Column.optional(
         String.fetchOne(database, sql: "SELECT value FROM checkpoint WHERE job = ?", arguments: [job]))
     }
+  }
+
+  func sealedValues(of secret: SecretReference) throws -> [SealedValue] {
+    try reading { database in
+      try Row.fetchAll(
+        database, sql: "SELECT * FROM secret WHERE namespace = ? AND name = ? ORDER BY key",
+        arguments: [secret.namespace, secret.name]
+      ).map(SealedValue.init)
+    }
+  }
+
+  func holdsSecrets() throws -> Bool {
+    try reading { try Bool.fetchOne($0, sql: "SELECT EXISTS (SELECT 1 FROM secret)") ?? false }
   }
 
   func events(after seq: Int64, limit: Int) throws -> [Event] {

@@ -7,6 +7,9 @@ enum CatalogChange: Sendable, Hashable {
   case putResource(ResourceRecord)
   /// With the decisions that belong to no job of it.
   case deleteResource(ResourceKey)
+  /// All values of the Secret, in the place of those that it had.
+  case putSecret(SecretReference, [SealedValue])
+  case deleteSecret(SecretReference)
   case putJob(JobRecord)
   /// With its checkpoint and its decisions. Its events stay.
   case deleteJob(String)
@@ -37,6 +40,10 @@ protocol CatalogStore: Sendable {
   /// What policies decided for the jobs and objects that are there, in the order they did.
   func decisions() throws -> [DecisionRecord]
   func checkpoint(job: String) throws -> Checkpoint?
+  /// By key; empty where the Secret is not there.
+  func sealedValues(of secret: SecretReference) throws -> [SealedValue]
+  /// Whether any value is sealed.
+  func holdsSecrets() throws -> Bool
   /// In ascending order, after `seq`.
   func events(after seq: Int64, limit: Int) throws -> [Event]
   /// About the subject or one of the jobs: the last `limit`, in ascending order.

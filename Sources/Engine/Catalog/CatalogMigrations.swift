@@ -90,6 +90,19 @@ enum CatalogMigrations {
           CREATE INDEX hook_decision_owner ON hook_decision (owner_uid);
           """)
     }
+    migrator.registerMigration("secrets") { database in
+      try database.execute(
+        sql: """
+          CREATE TABLE secret (
+            namespace TEXT NOT NULL,
+            name TEXT NOT NULL,
+            key TEXT NOT NULL,
+            sealed_with TEXT NOT NULL,
+            value BLOB NOT NULL,
+            PRIMARY KEY (namespace, name, key)
+          ) WITHOUT ROWID, STRICT;
+          """)
+    }
     return migrator
   }
 }

@@ -90,6 +90,23 @@ extension DecisionRecord {
   }
 }
 
+extension SecretReference {
+  func delete(from database: Database) throws {
+    try database.execute(
+      sql: "DELETE FROM secret WHERE namespace = ? AND name = ?", arguments: [namespace, name])
+  }
+}
+
+extension SealedValue {
+  init(row: Row) { self.init(key: row["key"], sealedWith: row["sealed_with"], bytes: [UInt8](row["value"] as Data)) }
+
+  func put(into database: Database, of secret: SecretReference) throws {
+    try database.execute(
+      sql: "INSERT INTO secret (namespace, name, key, sealed_with, value) VALUES (?, ?, ?, ?, ?)",
+      arguments: [secret.namespace, secret.name, key, sealedWith, Data(bytes)])
+  }
+}
+
 extension EventDraft {
   func put(into database: Database) throws {
     try database.execute(

@@ -18,9 +18,10 @@ struct ResourceRecord: Sendable, Hashable {
     var status = self.status
     if deleting { status["deleting"] = true }
     return Resource(
-      kind: key.kind.manifestName,
+      apiVersion: key.kind.apiVersion, kind: key.kind.manifestName,
       metadata: Resource.Metadata(
-        name: key.name, namespace: namespace, uid: uid, creationTimestamp: Timestamp.text(createdAt),
+        name: SecretReference(key)?.name ?? key.name, namespace: namespace, uid: uid,
+        creationTimestamp: Timestamp.text(createdAt),
         labels: labels.isEmpty ? nil : labels, generation: generation),
       spec: spec, status: status)
   }

@@ -47,10 +47,29 @@ enum ImageController {
     status.realSize = result["realSize"]?.int ?? status.realSize
     status.format = result["format"]?.string ?? status.format
     status.path = result["path"]?.string ?? status.path
+    // Whoever wrote the file has looked at its header.
     status.encrypted = result["encrypted"]?.bool ?? false
-    status.secret = result["secret"]?.string.flatMap { $0.isEmpty ? nil : $0 }
-    status.secretNamespace = result["secretNamespace"]?.string.flatMap { $0.isEmpty ? nil : $0 }
+    status.luks = status.encrypted ? result["luks"]?.object : nil
     return status
+  }
+
+  /// Which Secret opens an image that is ready: the one in its spec; else the one that its source names, if it is there.
+  static func named(
+    _ old: [String: JSONValue], _ own: SecretReference?, _ result: [String: JSONValue],
+    isThere: (SecretReference) -> Bool
+  ) -> [String: JSONValue] {
+    var status = BackingImage.Status(old)
+    status.secretReference = own
+    guard own == nil, status.encrypted, let name = result["secret"]?.string, !name.isEmpty else { return status.fields }
+    let reference = SecretReference(namespace: result["secretNamespace"]?.string, name: name)
+    if isThere(reference) {
+      status.secretReference = reference
+      status.message = ""
+    } else {
+      status.message =
+        "it is encrypted with the secret \(reference), which does not exist here; it is taken over when it does"
+    }
+    return status.fields
   }
 
   /// What a look at the file says of an image that is ready, or was: it may be gone for now.
@@ -58,6 +77,7 @@ enum ImageController {
     var status = BackingImage.Status(old)
     guard status.state == .ready || status.state == .unknown, let path = status.path else { return old }
     switch file {
+    case .there(let size) where status.state == .ready && size == status.size: return old
     case .there(let size) where status.size == nil || size == status.size:
       status.state = .ready
       status.message = ""

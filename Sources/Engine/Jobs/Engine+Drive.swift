@@ -75,10 +75,14 @@ extension Engine {
     if record.job.kind == .deleteBackup, record.job.state == .succeeded { return .gone(owner.key) }
     let old = owner.status
     switch owner.key.kind {
-    case .backingImage: owner.status = ImageController.reflect(old, record)
+    case .backingImage:
+      owner.status = ImageController.reflect(old, record)
+      if record.job.kind.writesOwner, record.job.state == .succeeded {
+        owner.status = named(owner, by: record.job.result)
+      }
     case .backupBackingImage: owner.status = BackupController.reflect(old, record)
     case .backupTarget: owner.status = TargetController.reflect(old, record, now: environment.now())
-    case .job: break
+    case .secret, .job: break
     }
     // A deletion that failed is over: the object stays, and may be deleted again.
     if record.job.kind == .deleteBackup, record.job.state.isFinal { owner.deleting = false }
@@ -176,11 +180,16 @@ extension Engine {
     guard let record = machines[id]?.record else { return }
     do {
       try fence(id)
+      // What is to be discarded can be removed without a key.
+      let secrets =
+        mode == .discard
+        ? (try? secrets(for: record.job.pipeline)) ?? [] : try secrets(for: record.job.pipeline)
       let order = JobOrder(
         mode: mode, job: id, attempt: record.job.attempt, pipeline: record.job.pipeline, jobFolder: layout.job(id),
         pluginFolders: configuration.pluginFolders, concurrency: configuration.concurrency,
         stallSeconds: configuration.stallSeconds, hangSeconds: configuration.hangSeconds,
-        checkpoint: mode == .run && record.leftovers ? try catalog.checkpoint(job: id) : nil)
+        checkpoint: mode == .run && record.leftovers ? try catalog.checkpoint(job: id) : nil,
+        secretNames: secrets.map(\.name))
       let stream = streams.removeValue(forKey: id)
       let descriptors = stream.map { [(parent: $0.workerEnd.descriptor, child: Int32(3))] } ?? []
       let session = WorkerSession(attempt: record.job.attempt)
@@ -189,7 +198,9 @@ extension Engine {
       let log = log(id)
       let now = environment.now
       session.worker = try withExtendedLifetime(stream) {
-        try environment.launcher.launch(.order(order), descriptors: descriptors) { event in
+        try environment.launcher.launch(
+          .order(order), secrets: secrets.map(\.bytes), descriptors: descriptors
+        ) { event in
           switch event {
           case .said(.progress(let progress)): session.progress = progress
           case .said(.log(let level, let message)):
@@ -287,8 +298,10 @@ extension Engine {
     for (id, machine) in machines where !machine.record.job.state.isFinal {
       let job = machine.record.job
       if let code, job.error?.code != code { continue }
+      // A Secret may be what a job waits for that was never planned.
+      let wantsKey = key.kind == .secret && (job.error?.code == .keyMissing || job.error?.code == .wrongKey)
       let isConcerned =
-        job.owner == key || job.reads.contains(key) || (key.kind == .backupTarget && job.target == key.name)
+        wantsKey || job.owner == key || job.reads.contains(key) || (key.kind == .backupTarget && job.target == key.name)
       if isConcerned { deliver(id) { $0.wake() } }
     }
   }

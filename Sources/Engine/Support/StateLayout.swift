@@ -11,6 +11,8 @@ struct StateLayout: Sendable, Hashable {
   var jobs: String { "\(root)/jobs" }
   /// The embedded store of the target `default`.
   var store: String { "\(root)/store" }
+  /// For the daemon's user alone: what seals secrets, and the lock under which keys are derived.
+  var keys: String { "\(root)/keys" }
 
   func image(_ name: String, _ uuid: String) -> String { "\(images)/\(name)-\(uuid)" }
   func job(_ id: String) -> String { "\(jobs)/\(id)" }
@@ -61,6 +63,7 @@ struct StateLayout: Sendable, Hashable {
       try Array("\(pid)\n".utf8).withUnsafeBytes { try file.write($0, at: 0) }
       for folder in [images, store] { try Folder.create(folder, permissions: 0o755) }
       try Folder.create(jobs, permissions: 0o750)
+      try Folder.create(keys, permissions: 0o700)
       return file
     } catch let error as SystemError {
       throw Fault(.io, "could not set up the state folder \(root): \(error)")

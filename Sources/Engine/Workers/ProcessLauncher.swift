@@ -18,12 +18,13 @@ final class ProcessLauncher: WorkerLauncher {
   }
 
   func launch(
-    _ command: WorkerCommand, descriptors: [(parent: Int32, child: Int32)],
+    _ command: WorkerCommand, secrets: [SecretBytes], descriptors: [(parent: Int32, child: Int32)],
     heard: @escaping @Sendable (WorkerEvent) -> Void
   ) throws -> any Worker {
     let child = try spawner.start(
       ChildProgram(path: path, environment: environment, descriptors: descriptors, notesCalls: true))
     let worker = ProcessWorker(child)
+    worker.send(secrets)
     worker.send(command)
     try worker.listen(heard)
     return worker
@@ -51,6 +52,10 @@ private final class ProcessWorker: Worker {
   func send(_ command: WorkerCommand) {
     // A channel that is broken is told by the reader.
     outgoing.async { [channel] in try? channel.send(command) }
+  }
+
+  func send(_ secrets: [SecretBytes]) {
+    outgoing.async { [channel] in for secret in secrets { try? channel.send(secret: secret) } }
   }
 
   func kill() {

@@ -1,15 +1,17 @@
 import ChildProtocol
+import DroverModel
 import LinuxSystem
 
 /// Starts workers: the real one starts processes, a test's plays them.
 protocol WorkerLauncher: Sendable {
-  /// Starts a worker and sends it its first command. Blocks until it is started.
+  /// Starts a worker and sends it its secrets and then its first command. Blocks until it is started.
   ///
   /// - Parameters:
+  ///   - secrets: In the order of the command's `secretNames`.
   ///   - descriptors: Number here and number in the child; they stay the caller's.
   ///   - heard: Called on a thread of the worker's own, in the order of what it said; the last is `ended`, exactly once.
   func launch(
-    _ command: WorkerCommand, descriptors: [(parent: Int32, child: Int32)],
+    _ command: WorkerCommand, secrets: [SecretBytes], descriptors: [(parent: Int32, child: Int32)],
     heard: @escaping @Sendable (WorkerEvent) -> Void
   ) throws -> any Worker
 }

@@ -1,4 +1,4 @@
-import ChildProtocol
+import DroverModel
 import Glibc
 
 /// A stage's own copy of a secret, which can be overwritten when that stage is closed.

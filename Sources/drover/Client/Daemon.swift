@@ -27,10 +27,9 @@ struct Daemon {
   func apply(_ document: JSONValue, _ options: ApplyOptions) throws -> ApplyResponse {
     var query = [APIQuery.validate: options.validation.rawValue]
     if options.dryRun { query[APIQuery.dryRun] = "1" }
-    let (kind, name) = try ResourceDocument.address(of: document)
-    guard let name else { return try client.post(APIPath.collection(kind), query: query, body: document) }
-    try ResourceName.check(name, kind)
-    return try client.put(APIPath.object(ResourceKey(kind, name)), query: query, body: document)
+    let (kind, key) = try ResourceDocument.address(of: document)
+    guard let key else { return try client.post(APIPath.collection(kind), query: query, body: document) }
+    return try client.put(APIPath.object(key), query: query, body: document)
   }
 
   /// The job that removes what lies in a store, where there is one.

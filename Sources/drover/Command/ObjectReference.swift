@@ -1,6 +1,7 @@
 import DroverModel
 
-/// Objects as they are named on the command line: `KIND`, `KIND NAME…` or `KIND/NAME`.
+/// Objects as they are named on the command line: `KIND`, `KIND NAME…` or `KIND/NAME`; a Secret's name may have its
+/// namespace and a slash before it.
 struct ObjectReference {
   var kind: ResourceKind
   var names: [String]
@@ -12,6 +13,10 @@ struct ObjectReference {
     names = Array(sides.dropFirst()) + words.dropFirst()
     if sides.count == 2, words.count > 1 {
       throw Fault(.invalid, "\"\(first)\" names an object already; \"\(words[1])\" is too much")
+    }
+    if kind == .secret {
+      for index in names.indices { names[index] = try SecretReference(names[index]).key.name }
+      return
     }
     for name in names { try Self.check(name) }
   }

@@ -21,6 +21,22 @@ struct ImageCreateCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Copy another image.", valueName: "name"))
   var fromImage: String?
 
+  @Flag(help: "With --from-image: encrypt it on the way, with --secret.")
+  var encrypt = false
+
+  @Flag(help: "With --from-image or --from-backup: decrypt it on the way, with --secret.")
+  var decrypt = false
+
+  @Flag(help: "With --from-image: another passphrase, from --new-secret; nothing is decrypted.")
+  var rekey = false
+
+  @Option(help: ArgumentHelp("The Secret whose passphrase opens or makes it.", valueName: "namespace/name"))
+  var secret: String?
+
+  @Option(
+    help: ArgumentHelp("With --rekey: the Secret whose passphrase opens the result.", valueName: "namespace/name"))
+  var newSecret: String?
+
   @Option(help: ArgumentHelp("Restore a backup: status.url of a BackupBackingImage.", valueName: "url"))
   var fromBackup: String?
 
@@ -50,6 +66,43 @@ struct ImageCreateCommand: ParsableCommand {
     guard concurrentLimit == nil || fromBackup != nil else {
       throw ValidationError("--concurrent-limit goes with --from-backup.")
     }
+    try validateEncryption()
+  }
+
+  private func validateEncryption() throws {
+    guard [encrypt, decrypt, rekey].count(where: \.self) <= 1 else {
+      throw ValidationError("Give one of --encrypt, --decrypt and --rekey.")
+    }
+    guard !(encrypt || rekey) || fromImage != nil else {
+      throw ValidationError("\(encrypt ? "--encrypt" : "--rekey") goes with --from-image.")
+    }
+    guard !decrypt || fromImage != nil || fromBackup != nil else {
+      throw ValidationError("--decrypt goes with --from-image or --from-backup.")
+    }
+    let needsSecret = encrypt || decrypt || rekey
+    guard needsSecret == (secret != nil) else {
+      throw ValidationError(
+        needsSecret
+          ? "Give --secret NAMESPACE/NAME; drover secret create makes one."
+          : "--secret goes with --encrypt, --decrypt or --rekey.")
+    }
+    guard rekey == (newSecret != nil) else {
+      throw ValidationError(rekey ? "Give --new-secret NAMESPACE/NAME." : "--new-secret goes with --rekey.")
+    }
+  }
+
+  /// `encryption` and the Secrets, as they stand in `sourceParameters`.
+  private func encryption() throws(Fault) -> [String: JSONValue] {
+    var parameters: [String: JSONValue] = [
+      "encryption": encrypt ? "encrypt" : decrypt ? "decrypt" : rekey ? "rekey" : "ignore"
+    ]
+    for (key, text) in [("secret", secret), ("new-secret", newSecret)] {
+      guard let text else { continue }
+      let reference = try SecretReference(text)
+      parameters[key] = .string(reference.name)
+      parameters["\(key)-namespace"] = .string(reference.namespace)
+    }
+    return parameters
   }
 
   func run() throws {
@@ -67,11 +120,12 @@ struct ImageCreateCommand: ParsableCommand {
     if let fromUrl {
       spec = ["sourceType": "download", "sourceParameters": ["url": .string(fromUrl)]]
     } else if let fromImage {
-      spec = [
-        "sourceType": "clone", "sourceParameters": ["backing-image": .string(fromImage), "encryption": "ignore"],
-      ]
+      var parameters = try encryption()
+      parameters["backing-image"] = .string(fromImage)
+      spec = ["sourceType": "clone", "sourceParameters": .object(parameters)]
     } else if let fromBackup {
-      var parameters: [String: JSONValue] = ["backup-url": .string(fromBackup)]
+      var parameters = decrypt ? try encryption() : [:]
+      parameters["backup-url"] = .string(fromBackup)
       if let concurrentLimit { parameters["concurrent-limit"] = .string(String(concurrentLimit)) }
       spec = ["sourceType": "restore", "sourceParameters": .object(parameters)]
     } else {

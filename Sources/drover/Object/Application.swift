@@ -32,7 +32,7 @@ struct Application {
     for document in documents {
       do {
         let response = try answer(to: document)
-        let key = try key(response.object)
+        let key = try ResourceKey(response.object)
         applied.append((key, response.object))
         if response.result == .created { created.insert("\(key)") }
         if output.format == .table || output.format == .wide {
@@ -48,10 +48,14 @@ struct Application {
   /// In a dry run nothing of an earlier document is there: one that needs it would be taken, and wait for it.
   private func answer(to document: ManifestDocument) throws -> ApplyResponse {
     do { return try daemon.apply(document.value, options) } catch let fault as Fault
-      where options.dryRun && fault.code == .notFound
+      where options.dryRun && (fault.code == .notFound || fault.code == .keyMissing)
     {
-      let words = fault.message.split { $0 == " " || $0 == "," }
-      guard let awaited = words.dropFirst().first(where: { created.contains(String($0)) }) else { throw fault }
+      let words = fault.message.split { $0 == " " || $0 == "," }.map(String.init)
+      // A Secret is named without its kind, in Longhorn's words.
+      let awaited =
+        fault.code == .keyMissing && words.count > 4
+        ? [SecretReference(namespace: words.last, name: words[4]).key.description] : Array(words.dropFirst())
+      guard let awaited = awaited.first(where: created.contains) else { throw fault }
       let wanted = try ResourceDocument(document.value, validation: options.validation, randomSuffix: { "00000000" })
       guard try daemon.resourceIfPresent(wanted.key) == nil else { throw fault }
       display.note("\(wanted.key)", "would wait for \(awaited), and is not planned further")
@@ -109,9 +113,5 @@ struct Application {
     }
     for space in plan.space { display.note(subject, "needs \(ByteSize.text(space.bytes)) in \(space.path)") }
     for lock in plan.locks { display.note(subject, "takes the lock \(lock)") }
-  }
-
-  private func key(_ object: Resource) throws -> ResourceKey {
-    ResourceKey(try ResourceKind(named: object.kind), object.metadata.name)
   }
 }

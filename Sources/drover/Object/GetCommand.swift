@@ -59,8 +59,9 @@ struct GetCommand: ParsableCommand {
     var widths: [Int]?
     while true {
       let current = try objects(reference, daemon)
-      let changed = current.filter { seen[$0.metadata.name] != $0 }
-      seen = Dictionary(uniqueKeysWithValues: current.map { ($0.metadata.name, $0) })
+      func identity(_ object: Resource) -> String { "\(object.metadata.namespace ?? "")/\(object.metadata.name)" }
+      let changed = current.filter { seen[identity($0)] != $0 }
+      seen = Dictionary(uniqueKeysWithValues: current.map { (identity($0), $0) })
       switch output.format {
       case .table, .wide:
         guard !changed.isEmpty else { break }

@@ -22,10 +22,11 @@ struct ObjectColumns {
         ]
       }
       guard wide else { return }
-      add(["FORMAT", "VIRTUAL", "ON DISK", "CHECKSUM", "PATH", "MESSAGE"]) { image in
+      add(["FORMAT", "ENCRYPTED", "VIRTUAL", "ON DISK", "CHECKSUM", "PATH", "MESSAGE"]) { image in
         let status = BackingImage.Status(image.status)
         return [
-          text(status.format), size(status.virtualSize), size(status.realSize), short(status.checksum),
+          text(status.format), status.encrypted ? text(status.secretReference?.description ?? "yes") : "no",
+          size(status.virtualSize), size(status.realSize), short(status.checksum),
           text(status.path), text(status.message),
         ]
       }
@@ -58,6 +59,15 @@ struct ObjectColumns {
       }
       guard wide else { return }
       add(["MESSAGE"]) { [text(BackupTarget.Status($0.status).conditions.first { $0.status }?.message)] }
+    case .secret:
+      header = ["NAME", "NAMESPACE", "TYPE", "KEYS", "AGE"]
+      row = { secret in
+        [
+          secret.metadata.name, secret.metadata.namespace ?? SecretReference.defaultNamespace,
+          text(secret.spec["type"]?.string), text(Secret.Status(secret.status).keys.joined(separator: ",")),
+          age(secret),
+        ]
+      }
     case .job:
       header = ["ID", "TYPE", "FOR", "STATE", "PROGRESS", "PHASE", "RATE", "ETA", "ATTEMPT", "AGE"]
       row = { job in

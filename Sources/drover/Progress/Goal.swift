@@ -22,7 +22,7 @@ enum Goal {
           .invalid, "--for \(text) does not fit a \(kind.manifestName)",
           hint: "\(Self.word(kind)), deleted or state=X")
       }
-      guard kind != .backupTarget else {
+      guard kind != .backupTarget, kind != .secret else {
         throw Fault(
           .invalid, "--for \(text): a \(kind.manifestName) has no state", hint: "\(Self.word(kind)) or deleted")
       }
@@ -36,6 +36,7 @@ enum Goal {
     case .backingImage: "ready"
     case .backupBackingImage: "completed"
     case .backupTarget: "available"
+    case .secret: "kept"
     case .job: "succeeded"
     }
   }
@@ -78,6 +79,7 @@ enum Standing {
       let code = condition.reason.isEmpty ? .targetUnreachable : Fault.Code(rawValue: condition.reason)
       let fault = Fault(code.exitCode == 1 ? .targetUnreachable : code, condition.message)
       self = .failed(condition.message, fault)
+    case .secret: self = .reached
     case .job:
       switch resource.status["state"]?.string {
       case "succeeded": self = .reached
