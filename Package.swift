@@ -165,7 +165,7 @@ let package = Package(
     tests(
       "EngineTests",
       [
-        "Engine", "Planner", "ChildProtocol", "DroverModel", "LinuxSystem", "LuaHost", logging,
+        "Engine", "Planner", "ChildProtocol", "DroverModel", "LinuxSystem", "LuaHost", "OpenSSL", logging,
         .product(name: "GRDB", package: "GRDB.swift"),
       ]),
     tests("LuaHostTests", ["LuaHost", "ChildProtocol", "DroverModel", "LinuxSystem"]),
@@ -177,7 +177,7 @@ let package = Package(
         logging,
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ]),
-    tests("CommandLineTests", ["DroverModel", "Manifests", "ControlAPI"]),
+tests("CommandLineTests", ["DroverModel", "Manifests", "ControlAPI", "LinuxSystem"]),
     tests(
       "EndToEndTests",
       ["Backupstore", "DroverModel", "LinuxSystem", "OpenSSL", .product(name: "GRDB", package: "GRDB.swift")],

@@ -52,7 +52,8 @@ extension Planner {
   }
 
   /// Puts the filter where it belongs: over the source, below the user's own filters, or over the new image.
-  func put(_ encryption: BackingImage.Encryption, into pipeline: inout Pipeline) throws(Fault) {
+  func putEncryption(of source: BackingImage.Source, into pipeline: inout Pipeline) throws(Fault) {
+    let image: JSONValue = .of(source.image)
     let lock: JSONValue = .string("\(facts.stateFolder)/keys/derivation.lock")
     func use(_ name: String, _ secret: SecretReference, stage: Int) -> Pipeline.SecretUse {
       Pipeline.SecretUse(stage: stage, name: name, secret: secret, key: CryptoSettings.passphraseKey)
@@ -60,12 +61,13 @@ extension Planner {
     func derivation(_ settings: CryptoSettings) -> [String: JSONValue] {
       var params: [String: JSONValue] = [
         "hash": .string(settings.hash), "pbkdf": .string(settings.pbkdf), "derivationLock": lock,
+        "image": image,
       ]
       if let iterations = settings.forceIterations { params["pbkdfForceIterations"] = .int(iterations) }
       if let memory = settings.memoryKiB { params["pbkdfMemory"] = .int(memory) }
       return params
     }
-    switch encryption {
+    switch source.encryption {
     case .ignore: break
     case .encrypt(let secret):
       let settings = try settings(secret)
@@ -76,11 +78,23 @@ extension Planner {
       pipeline.to.insert(Pipeline.Stage("crypto", .filter, params), at: 0)
       pipeline.secrets = [use("passphrase", secret, stage: pipeline.from.count)]
     case .decrypt(let secret):
-      pipeline.from.insert(Pipeline.Stage("crypto", .filter, ["format": false, "derivationLock": lock]), at: 1)
+      let params: [String: JSONValue] = ["format": false, "derivationLock": lock, "image": image]
+      pipeline.from.insert(Pipeline.Stage("crypto", .filter, params), at: 1)
       pipeline.secrets = [use("passphrase", secret, stage: 1)]
     case .rekey(let old, let new):
       pipeline.from.insert(Pipeline.Stage("rekey", .filter, derivation(try settings(new))), at: 1)
       pipeline.secrets = [use("passphrase", old, stage: 1), use("new-passphrase", new, stage: 1)]
+    }
+  }
+}
+
+extension BackingImage.Source {
+  /// The image whose bytes it reads, for messages.
+  fileprivate var image: String? {
+    switch self {
+    case .clone(let image, _): image
+    case .restore(let backup, _, _, _): backup.image
+    case .download, .upload, .stage: nil
     }
   }
 }

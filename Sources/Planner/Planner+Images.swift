@@ -133,7 +133,7 @@ extension Planner {
     let filters = spec.filters.map { Pipeline.Stage($0.stage, .filter, $0.params) }
     var pipeline = Pipeline(
       from: [source] + filters, to: [Pipeline.Stage("clone", .sink, params)], expectedChecksum: spec.checksum)
-    try put(spec.source.encryption, into: &pipeline)
+    try putEncryption(of: spec.source, into: &pipeline)
     return PlannedJob(
       kind: kind, owner: ResourceKey(.backingImage, name), reads: spec.source.encryption.secrets.map(\.key),
       pipeline: pipeline, inherited: inherited(spec.secretReference ?? spec.source.encryption.secretOfResult))

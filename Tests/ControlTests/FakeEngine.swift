@@ -40,7 +40,10 @@ final class FakeEngine: ControlledEngine {
     let name = document["metadata"]?["name"]?.string ?? "made-by-the-daemon"
     let kind = document["kind"]?.string ?? ""
     try note("apply \(kind)/\(name) \(options.dryRun ? "dry " : "")\(options.validation.rawValue)", caller)
-    let key = ResourceKey(try ResourceKind(named: kind), name)
+    var key = ResourceKey(try ResourceKind(named: kind), name)
+    if key.kind == .secret {
+      key = SecretReference(namespace: document["metadata"]?["namespace"]?.string, name: name).key
+    }
     let isNew = state.withLock { $0.objects[key] == nil }
     let object = Resource(kind: kind, metadata: .init(name: name), spec: document["spec"]?.object ?? [:])
     if !options.dryRun { state.withLock { $0.objects[key] = object } }

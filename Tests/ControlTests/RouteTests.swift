@@ -54,6 +54,31 @@ import Testing
     }
   }
 
+  @Test func secretsHaveTheirNamespaceInThePath() async throws {
+    func manifest(_ namespace: String?) -> String {
+      let namespace = namespace.map { #","namespace":"\($0)""# } ?? ""
+      return #"{"apiVersion":"v1","kind":"Secret","metadata":{"name":"key"\#(namespace)},"stringData":{"a":"b"}}"#
+    }
+    try await TestServer.run { server in
+      #expect(try await server.ask("PUT", "/v1/secrets/key", body: manifest(nil)).status == 201)
+      #expect(try await server.ask("PUT", "/v1/secrets/key", body: manifest("longhorn-system")).status == 200)
+      #expect(try await server.ask("PUT", "/v1/secrets/longhorn-system/key", body: manifest(nil)).status == 200)
+      #expect(try await server.ask("PUT", "/v1/secrets/prod/key", body: manifest("prod")).status == 201)
+      for (path, namespace) in [("key", "prod"), ("prod/key", nil), ("prod/key", "test"), ("prod/other", "prod")] {
+        let refused = try await server.ask("PUT", "/v1/secrets/\(path)", body: manifest(namespace))
+        #expect(refused.code == "invalid")
+      }
+      #expect(try await server.ask("GET", "/v1/secrets/prod/key").status == 200)
+      #expect(try await server.ask("GET", "/v1/secrets/prod/key?describe=1").json?["dependents"] != nil)
+      #expect(try await server.ask("GET", "/v1/secrets/prod/key/describe").json?["dependents"] != nil)
+      #expect(try await server.ask("GET", "/v1/secrets/key/describe").json?["dependents"] != nil)
+      #expect(try await server.ask("DELETE", "/v1/secrets/prod/key").status == 200)
+      #expect(try await server.ask("GET", "/v1/secrets/prod/key").status == 404)
+      #expect(try await server.ask("GET", "/v1/secrets/key").status == 200)
+      #expect(try await server.ask("GET", "/v1/backingimages/prod/key").status == 404)
+    }
+  }
+
   @Test func aDryRunAnswersWith200AndThePlan() async throws {
     try await TestServer.run { server in
       server.engine.with { $0.plan = JobPlan(size: 4096) }

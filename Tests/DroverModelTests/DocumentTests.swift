@@ -55,7 +55,7 @@ import Testing
       "sourceType": "restore", "sourceParameters": ["backup-url": "vfs:///s?backingImage=ab", "concurrent-limit": 2],
     ])
     #expect(quoted == bare)
-    guard case .restore(_, let concurrency, _) = quoted.source else { return #expect(Bool(false)) }
+    guard case .restore(_, let concurrency, _, _) = quoted.source else { return #expect(Bool(false)) }
     #expect(concurrency == 2)
   }
 
@@ -128,7 +128,8 @@ import Testing
     #expect(try ResourceKind(named: "bbi") == .backupBackingImage)
     #expect(try ResourceKind(named: "bt") == .backupTarget)
     #expect(try ResourceKind(named: "jobs") == .job)
-    for name in ["backup", "backups", "secret", "vol", "volumes", "snap", "rj", "recurringjob"] {
+    #expect(try ResourceKind(named: "Secret") == .secret)
+    for name in ["backup", "backups", "vol", "volumes", "snap", "rj", "recurringjob"] {
       #expect(fault { () throws(Fault) in try ResourceKind(named: name) }?.code == .notSupported)
     }
     let unknown = fault { () throws(Fault) in try ResourceKind(named: "pod") }

@@ -38,8 +38,7 @@ import Testing
 
   @Test func whatThisVersionCanNotDo() {
     let specs: [[String: JSONValue]] = [
-      ["sourceType": "clone", "sourceParameters": ["backing-image": "ab", "encryption": "encrypt"]],
-      ["sourceType": "clone", "sourceParameters": ["backing-image": "ab", "encryption": "decrypt"]],
+      ["sourceType": "clone", "sourceParameters": ["backing-image": "ab", "data-engine": "v2"]],
       ["sourceType": "export-from-volume", "sourceParameters": ["volume-name": "v1"]],
       ["sourceType": "restore", "sourceParameters": ["backup-url": "s3://b@r/?backingImage=ab"]],
       ["sourceType": "restore", "sourceParameters": ["backup-url": "file:///s?backup=b&volume=v"]],

@@ -5,7 +5,8 @@ import Testing
   @Test func anImagesStatusReadsBack() {
     let status = BackingImage.Status(
       state: .inProgress, progress: 40, message: "copying", uuid: "0badcafe", checksum: sampleChecksum, size: 1 << 40,
-      virtualSize: 2, realSize: 3, format: "qcow2", encrypted: true, path: "/p", secret: "s", secretNamespace: "n",
+      virtualSize: 2, realSize: 3, format: "qcow2", encrypted: true, luks: ["cipher": "aes-xts-plain64"], path: "/p",
+      secret: "s", secretNamespace: "n",
       job: "job-1")
     #expect(BackingImage.Status(status.fields) == status)
     #expect(status.fields["state"] == "in-progress")

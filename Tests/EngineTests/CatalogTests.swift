@@ -95,6 +95,7 @@ struct CatalogTests {
   @Test func migrationsOnlyGoForward() throws {
     let names = CatalogMigrations.migrator.migrations
     #expect(names.first == "1" && Set(names).count == names.count)
+    #expect(names.contains("secrets"))
     let again = try Catalog(path: path)
     try again.commit([.putResource(resource)])
     #expect(try Catalog(path: path).load().resources.count == 1)
