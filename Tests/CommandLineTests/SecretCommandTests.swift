@@ -194,14 +194,18 @@ private func secret(_ name: String, namespace: String = "longhorn-system") -> Re
   private final class Terminal {
     let master: OpenFile
     let process: ChildProcess
+    // <asm-generic/ioctls.h>: TIOCSPTLCK and TIOCGPTN.
+    private static let setLock: UInt = 0x4004_5431
+    private static let getNumber: UInt = 0x8004_5430
     private(set) var shown = ""
 
     init(_ arguments: [String], socket: String) throws {
-      let number = posix_openpt(O_RDWR | O_NOCTTY)
-      try #require(number >= 0 && grantpt(number) == 0 && unlockpt(number) == 0)
-      master = OpenFile(adopting: number, path: "pty")
-      let name = String(cString: try #require(ptsname(number)))
-      let end = try OpenFile.open(name, .readWrite)
+      let controller = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
+      master = OpenFile(adopting: controller, path: "/dev/ptmx")
+      var (number, unlocked) = (UInt32(0), Int32(0))
+      try #require(ioctl(controller, Self.setLock, &unlocked) == 0 && ioctl(controller, Self.getNumber, &number) == 0)
+      let path = "/dev/pts/\(number)"
+      let end = OpenFile(adopting: open(path, O_RDWR | O_NOCTTY | O_CLOEXEC), path: path)
       // In a session of its own, whose terminal this becomes.
       process = try ChildProcess.spawn(
         "/usr/bin/setsid", arguments: ["setsid", "--ctty", "--wait", try #require(Output.program)] + arguments,
