@@ -177,7 +177,7 @@ let package = Package(
         logging,
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ]),
-tests("CommandLineTests", ["DroverModel", "Manifests", "ControlAPI", "LinuxSystem"]),
+    tests("CommandLineTests", ["DroverModel", "Manifests", "ControlAPI", "LinuxSystem"]),
     tests(
       "EndToEndTests",
       ["Backupstore", "DroverModel", "LinuxSystem", "OpenSSL", .product(name: "GRDB", package: "GRDB.swift")],

@@ -87,6 +87,9 @@ public actor Engine {
       return (lock, try environment.openCatalog(layout.catalog))
     }
     try recover()
+    do { try keyring.checkSealing(sealed: try catalog.holdsSecrets()) } catch {
+      logger.error("secrets can't be opened", metadata: ["error": "\((error as? Fault)?.message ?? "\(error)")"])
+    }
   }
 
   /// Reads the catalog and lets the state machines see that no worker runs any more.
