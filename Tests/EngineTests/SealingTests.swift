@@ -50,6 +50,22 @@ struct SealingTests {
     }
   }
 
+  /// Test case 14 of the paper that GCM comes from (McGrew and Viega, "The Galois/Counter Mode of Operation").
+  @Test func theCipherIsAES256GCM() {
+    let zeros = [UInt8](repeating: 0, count: 32)
+    var sealed = [UInt8](repeating: 0, count: 32)
+    zeros.withUnsafeBytes { zeros in
+      sealed.withUnsafeMutableBytes {
+        AES256GCM.seal(
+          UnsafeRawBufferPointer(rebasing: zeros[..<16]), key: zeros,
+          nonce: UnsafeRawBufferPointer(rebasing: zeros[..<12]),
+          associated: UnsafeRawBufferPointer(rebasing: zeros[..<0]),
+          into: $0)
+      }
+    }
+    #expect(hexadecimal(sealed) == "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919")
+  }
+
   @Test func aValueThatWasMovedDoesNotOpen() throws {
     let sealed = try ring.keyForSealing(sealed: false).seal(value, "CRYPTO_KEY_VALUE", of: secret)
     var moved = sealed

@@ -95,7 +95,7 @@ extension Secret.Spec {
     if type != new.type { changes.append(SpecChange("type")) }
     for key in Set(values.keys).union(new.values.keys).sorted() where values[key] != new.values[key] {
       var refusal: Fault?
-      if key == CryptoSettings.passphraseKey, values[key] != nil, !dependents.isEmpty {
+      if key == CryptoSettings.passphraseKey, values[key]?.isEmpty == false, !dependents.isEmpty {
         let names = dependents.map(\.description).joined(separator: ", ")
         refusal = Fault(
           .inUse, "changing \(key) of \(reference.key) is not possible: it is the key of \(names)",
