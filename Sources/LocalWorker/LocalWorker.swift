@@ -1,5 +1,5 @@
 public import ChildProtocol
-import DroverModel
+public import DroverModel
 import LinuxSystem
 
 /// A worker that this process starts itself, without a daemon: for the command line.

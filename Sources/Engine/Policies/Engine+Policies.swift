@@ -145,10 +145,10 @@ extension Engine {
     case .backingImage(let spec):
       labels = document.resource.metadata.labels ?? [:]
       switch spec.source {
-      case .clone(let image):
+      case .clone(let image, _):
         source = imageSource(image)
         kind = .clone
-      case .restore(let url, _, _):
+      case .restore(let url, _, _, _):
         source = PolicyContext.Source(kind: .backupBackingImage, name: url.image)
         kind = .restore
       case .download: kind = .download
