@@ -54,21 +54,26 @@ public struct ResourceDocument: Sendable {
 
     var namespace = try metadata.text("namespace")
     let fields: [String: JSONValue]
-    let newName: String
     if let secret {
       spec = .secret(secret.spec)
       fields = secret.fields
       warnings = reader.warnings + secret.warnings
-      newName = try name ?? Self.builtInName(kind, spec, prefix: prefix, randomSuffix)
-      let reference = SecretReference(namespace: namespace, name: newName)
-      try reference.check()
-      namespace = reference.namespace
     } else {
       let checked = try ResourceSpec.read(kind, specMembers, name: name, validation: validation)
       spec = checked.spec
       fields = checked.fields
       warnings = reader.warnings + checked.warnings
-      newName = try name ?? Self.builtInName(kind, spec, prefix: prefix, randomSuffix)
+    }
+    let newName: String
+    if let name {
+      newName = name
+    } else {
+      newName = try Self.builtInName(kind, spec, prefix: prefix, randomSuffix)
+    }
+    if kind == .secret {
+      let reference = SecretReference(namespace: namespace, name: newName)
+      try reference.check()
+      namespace = reference.namespace
     }
     resource = Resource(
       apiVersion: kind.apiVersion, kind: kind.manifestName,
