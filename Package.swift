@@ -45,6 +45,7 @@ let package = Package(
     .library(name: "drover-stage-backup", type: .dynamic, targets: ["BackupStage"]),
     .library(name: "drover-stage-restore", type: .dynamic, targets: ["RestoreStage"]),
     .library(name: "drover-stage-download", type: .dynamic, targets: ["DownloadStage"]),
+    .library(name: "drover-stage-crypto", type: .dynamic, targets: ["CryptoStage"]),
     .library(name: "drover-stage-upload", type: .dynamic, targets: ["UploadStage"]),
   ],
   dependencies: [
@@ -63,6 +64,7 @@ let package = Package(
     .target(name: "CDroverPlugin"),
     .target(name: "CLinux"),
     .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("crypto")]),
+    .target(name: "CCryptsetup", linkerSettings: [.linkedLibrary("cryptsetup")]),
     .target(name: "CCurl", linkerSettings: [.linkedLibrary("curl")]),
     .target(name: "CLZ4", linkerSettings: [.linkedLibrary("lz4")]),
     .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
@@ -88,9 +90,11 @@ let package = Package(
 
     // Data.
     .target(name: "DiskImage", dependencies: ["Compression", "LinuxSystem", "OpenSSL"], swiftSettings: base),
+    .target(name: "LUKS", dependencies: ["CCryptsetup", "DiskImage", "LinuxSystem"], swiftSettings: wrapper),
     .target(name: "Backupstore", dependencies: ["LinuxSystem", "OpenSSL", "Compression"], swiftSettings: base),
     .target(name: "StageKit", dependencies: ["CDroverPlugin", "LinuxSystem"], swiftSettings: base),
     stage("clone", "CloneStage", ["DiskImage", "LinuxSystem"]),
+    stage("crypto", "CryptoStage", ["DiskImage", "LUKS", "LinuxSystem", "OpenSSL"]),
     .target(name: "StoreStage", dependencies: ["Backupstore", "StageKit"], swiftSettings: base),
     stage("backup", "BackupStage", ["Backupstore", "Compression", "LinuxSystem", "StoreStage"]),
     stage("restore", "RestoreStage", ["Backupstore", "StoreStage"]),
@@ -147,6 +151,7 @@ let package = Package(
     tests("PlannerTests", ["Planner", "DroverModel"]),
     tests("ChildProtocolTests", ["ChildProtocol", "DroverModel", "LinuxSystem"]),
     tests("DiskImageTests", ["DiskImage", "Compression", "CloneStage", "StageKit", "LinuxSystem", "OpenSSL"]),
+    tests("LUKSTests", ["LUKS", "DiskImage", "CryptoStage", "StageKit", "LinuxSystem", "OpenSSL"]),
     tests(
       "BackupstoreTests",
       [

@@ -47,6 +47,8 @@ extension Fault.Code {
   public static let missingBlock: Self = "missing-block"
   public static let keyMissing: Self = "key-missing"
   public static let wrongKey: Self = "wrong-key"
+  public static let badHeader: Self = "bad-header"  // of an encrypted image: damaged, or not true
+  public static let noMemory: Self = "no-memory"
   public static let noSpace: Self = "no-space"
   public static let targetUnreachable: Self = "target-unreachable"
   public static let credentialsRefused: Self = "credentials-refused"
@@ -72,7 +74,7 @@ extension Fault.Code {
 
   var usualRetry: Fault.Retry {
     switch self {
-    case .locked, .network, .stalled, .hung, .workerDied, .io: .transient
+    case .locked, .network, .stalled, .hung, .workerDied, .io, .noMemory: .transient
     case .targetUnreachable, .credentialsRefused: .afterFix
     default: .never
     }

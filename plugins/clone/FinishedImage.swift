@@ -8,11 +8,14 @@ struct FinishedImage {
   var path: String
   var sidecar: ImageSidecar
   var format: ImageFormat
+  var encryption: LUKSProbe
 
-  init(path: String, sidecar: ImageSidecar, format: ImageFormat) {
+  /// - Parameter file: The finished image file, wherever it lies.
+  init(path: String, sidecar: ImageSidecar, file: OpenFile) throws {
     self.path = path
     self.sidecar = sidecar
-    self.format = format
+    format = try ImageDescription.of(file).format
+    encryption = try LUKSProbe.of(file)
   }
 
   /// What is in the place already: an attempt that ended after its last step has left it. Nil where the place is free.
@@ -23,7 +26,7 @@ struct FinishedImage {
     else { throw taken(params.folder) }
     let file = try OpenFile.open(params.image, .read, followLinks: false)
     guard sidecar.checksum(trustedFor: try file.status()) != nil else { throw taken(params.folder) }
-    return FinishedImage(path: params.image, sidecar: sidecar, format: try ImageDescription.of(file).format)
+    return try FinishedImage(path: params.image, sidecar: sidecar, file: file)
   }
 
   func holds(size: UInt64, checksum: String?) -> Bool {
@@ -64,12 +67,16 @@ struct FinishedImage {
       var format: ImageFormat
       var checksum: String
       var uuid: String
+      /// Told from the header, also from one that is damaged.
+      var encrypted: Bool
+      var luks: LUKSRecord?
     }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     let result = Result(
       path: path, size: sidecar.size, virtualSize: sidecar.virtualSize, realSize: sidecar.realSize, format: format,
-      checksum: sidecar.currentChecksum, uuid: sidecar.uuid)
+      checksum: sidecar.currentChecksum, uuid: sidecar.uuid, encrypted: encryption != .plain,
+      luks: LUKSRecord(encryption))
     return String(decoding: try encoder.encode(result), as: UTF8.self)
   }
 }

@@ -104,6 +104,6 @@ final class NewImage: Device {
       path: params.image, uuid: params.uuid, description: description, status: try partial.file.status(),
       expectedChecksum: params.expectedChecksum, checksum: checksum, job: job)
     try sidecar.write(beside: partial.file.path)
-    return FinishedImage(path: params.image, sidecar: sidecar, format: description.format)
+    return try FinishedImage(path: params.image, sidecar: sidecar, file: partial.file)
   }
 }

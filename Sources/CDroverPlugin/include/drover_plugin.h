@@ -186,7 +186,7 @@ typedef struct drover_device_ops {
   /* When it returns, every write that had returned before it was called survives a power cut. */
   int (*flush)(void *handle, drover_error *error);
   /* Offer the file behind the range, if its bytes lie there as they are: *fd, and in *fd_offset where `offset` lies
-   * in it. The descriptor stays the device's own and valid until close. On a sink the host writes through it. May be NULL;
+   * in it. Asked of the whole device, and, where that is not offered, of each block that is copied. The descriptor stays the device's own and valid until close. On a sink the host writes through it. May be NULL;
    * may answer -1 with code "not-offered", which is no failure. */
   int (*file_range)(void *handle, uint64_t offset, uint64_t length, int *fd, uint64_t *fd_offset, drover_error *error);
   /* After a flush: everything below `offset` is safe. Put what a later attempt needs into `token` (at most `capacity`
@@ -250,7 +250,8 @@ typedef struct drover_open {
   const drover_device *source; /* stages on the writing side: the top of the reading side, open; else NULL */
 } drover_open;
 
-/* What a job will need, told without any effect. `plan` of the writing side gets the plan of the reading side. */
+/* What a job will need, told without any effect. On the writing side a plan is of what the stage is given to write: a
+ * filter there gets the plan of the reading side, or of the filter above it, and the sink that of the lowest filter. */
 typedef struct drover_plan {
   size_t struct_size;
   uint64_t size;            /* of the device; DROVER_SIZE_UNKNOWN if only opening can tell */
@@ -273,7 +274,8 @@ typedef struct drover_stage {
   /* JSON object: name of each parameter -> {"required": bool, "summary": string}. Unknown ones are refused by name
    * before open. NULL: any. */
   const char *params;
-  /* No effect on anything. `below` is the plan of the lower device (filter) or of the reading side (sink), else NULL.
+  /* No effect on anything. `below` is the plan of where the bytes come from: on the reading side of the lower device, on
+   * the writing side of the filter above or of the reading side. NULL for a source.
    * May be NULL: nothing is known before open. */
   int (*plan)(const struct drover_stage *stage, const drover_host *host, const drover_open *open,
               const drover_plan *below, drover_plan *plan, drover_error *error);

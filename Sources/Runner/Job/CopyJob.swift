@@ -24,8 +24,7 @@ struct CopyJob {
     defer { job.interruption.letsCallsFinish = false }
 
     let kernelCopy = try offeredKernelCopy(stacks)
-    let inherited = kernelCopy == nil ? nil : ImageChecksum(of: stacks.from.top.info)
-    let plan = inherited.map { .known($0) } ?? ChecksumPlan(from: stacks.from, to: stacks.to, start: stacks.start)
+    let plan = checksumPlan(kernelCopy, stacks)
     try checkEarly(plan, stacks)
 
     let keeper = CheckpointKeeper(
@@ -72,11 +71,21 @@ struct CopyJob {
     let sink = stacks.to.top.info
     guard let size = source.size, !source.isSequential, !sink.isSequential else { return nil }
     if stacks.to.lowest.info.isImageFile {
-      guard !stacks.to.hasFilters, source.sha512 != nil, source.blockHashes != nil || size == 0 else { return nil }
+      guard !stacks.to.hasFilters else { return nil }
+      guard source.sha512 != nil, source.blockHashes != nil || size == 0 else {
+        // A filter that hands on most of a file, as re-keying does: the image is hashed behind the copy.
+        return stacks.from.hasFilters ? try KernelCopy.ofParts(stacks.from.top, stacks.to.top, size: size) : nil
+      }
     } else if !ChecksumPlan(from: stacks.from, to: stacks.to, start: stacks.start).isPassive {
       return nil
     }
     return try KernelCopy.between(stacks.from.top, stacks.to.top, size: size)
+  }
+
+  private func checksumPlan(_ kernelCopy: KernelCopy?, _ stacks: OpenedStacks) -> ChecksumPlan {
+    if let kernelCopy, kernelCopy.isOfParts { return .behindPump(stacks.to.lowest) }
+    if kernelCopy != nil, let known = ImageChecksum(of: stacks.from.top.info) { return .known(known) }
+    return ChecksumPlan(from: stacks.from, to: stacks.to, start: stacks.start)
   }
 
   /// What can be refused before a byte is copied.

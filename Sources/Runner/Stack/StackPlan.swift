@@ -12,8 +12,9 @@ struct StackPlan {
     var plan = StackPlan(order: order, job: job)
     var reading: drover_plan?
     for stage in pipeline.from { reading = try plan.ask(stage, writable: false, below: reading) }
-    var below = reading
-    for stage in pipeline.to { below = try plan.ask(stage, writable: true, below: below) }
+    // What a filter makes of the bytes is what the sink below it must have room for.
+    var written = reading
+    for stage in pipeline.to.reversed() { written = try plan.ask(stage, writable: true, below: written) }
     let known: (UInt64?) -> Int64? = { $0.flatMap { $0 <= UInt64(Int64.max) ? Int64($0) : nil } }
     return JobPlan(
       size: known(reading?.size), dataSize: known(reading?.data_size), space: plan.space, locks: plan.locks)

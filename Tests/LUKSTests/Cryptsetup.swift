@@ -1,0 +1,96 @@
+import Foundation
+import TestKit
+
+/// The real cryptsetup, and an AES-XTS that is neither Drover's nor cryptsetup's: what Drover does must agree with both.
+enum Cryptsetup {
+  /// Runs a program with these bytes on its standard input; returns what it printed.
+  @discardableResult
+  static func run(_ program: String, _ arguments: [String], input: [UInt8] = []) throws -> [UInt8] {
+    let process = Process()
+    process.executableURL = URL(filePath: program)
+    process.arguments = arguments
+    let (stdin, stdout, stderr) = (Pipe(), Pipe(), Pipe())
+    process.standardInput = stdin
+    process.standardOutput = stdout
+    process.standardError = stderr
+    try process.run()
+    try stdin.fileHandleForWriting.write(contentsOf: Data(input))
+    try stdin.fileHandleForWriting.close()
+    let answer = try stdout.fileHandleForReading.readToEnd() ?? Data()
+    let complaint = try stderr.fileHandleForReading.readToEnd() ?? Data()
+    process.waitUntilExit()
+    guard process.terminationStatus == 0 else {
+      throw Failed(
+        description: "\(program) \(arguments.joined(separator: " ")): \(process.terminationStatus), "
+          + String(decoding: complaint, as: UTF8.self))
+    }
+    return [UInt8](answer)
+  }
+
+  struct Failed: Error, CustomStringConvertible { var description: String }
+
+  static let program = ["/usr/sbin/cryptsetup", "/sbin/cryptsetup"].first {
+    FileManager.default.isExecutableFile(atPath: $0)
+  }
+
+  static func format(_ file: String, _ passphrase: [UInt8], _ options: [String]) throws {
+    try run(
+      program!, ["-q", "luksFormat", "--batch-mode"] + options + [file, "-d", "-"], input: passphrase)
+  }
+
+  static func dump(_ file: String) throws -> String {
+    String(decoding: try run(program!, ["luksDump", file]), as: UTF8.self)
+  }
+
+  static func opens(_ file: String, _ passphrase: [UInt8]) -> Bool {
+    (try? run(program!, ["open", "--test-passphrase", file, "-d", "-"], input: passphrase)) != nil
+  }
+
+  static func volumeKey(_ file: String, _ passphrase: [UInt8]) throws -> [UInt8] {
+    let text = String(
+      decoding: try run(
+        program!, ["-q", "luksDump", "--dump-volume-key", file, "-d", "-"], input: passphrase), as: UTF8.self)
+    guard let start = text.range(of: "MK dump:") else { throw Failed(description: "no key in \(text)") }
+    return text[start.upperBound...].split(whereSeparator: \.isWhitespace).compactMap { UInt8($0, radix: 16) }
+  }
+}
+
+/// AES-XTS block by block, over AES of the `openssl` program: slow, and as the standard has it.
+enum OtherXTS {
+  static func apply(_ bytes: [UInt8], key: [UInt8], encrypt: Bool, sectorSize: Int) throws -> [UInt8] {
+    // Tweak by tweak: the first block of each sector's tweak is its number enciphered with the key's second half.
+    let half = key.count / 2
+    let cipher = half == 16 ? "-aes-128-ecb" : "-aes-256-ecb"
+    func ecb(_ bytes: [UInt8], _ key: ArraySlice<UInt8>, encrypt: Bool) throws -> [UInt8] {
+      let hex = key.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+      return try Cryptsetup.run(
+        "/usr/bin/openssl", ["enc", cipher, encrypt ? "-e" : "-d", "-nopad", "-K", hex], input: bytes)
+    }
+    var numbers: [UInt8] = []
+    for sector in 0..<(bytes.count / sectorSize) {
+      var number = UInt64(sector * sectorSize / 512)
+      for _ in 0..<16 {
+        numbers.append(UInt8(truncatingIfNeeded: number))
+        number >>= 8
+      }
+    }
+    let first = try ecb(numbers, key[half...], encrypt: true)
+    var tweaks: [UInt8] = []
+    tweaks.reserveCapacity(bytes.count)
+    for sector in 0..<(bytes.count / sectorSize) {
+      var tweak = Array(first[(sector * 16)..<(sector * 16 + 16)])
+      for _ in 0..<(sectorSize / 16) {
+        tweaks += tweak
+        var carry: UInt8 = 0
+        for index in 0..<16 {
+          let next = tweak[index] >> 7
+          tweak[index] = tweak[index] << 1 | carry
+          carry = next
+        }
+        if carry != 0 { tweak[0] ^= 0x87 }
+      }
+    }
+    let masked = zip(bytes, tweaks).map { $0 ^ $1 }
+    return zip(try ecb(masked, key[..<half], encrypt: encrypt), tweaks).map { $0 ^ $1 }
+  }
+}
