@@ -151,7 +151,12 @@ let package = Package(
     tests("PlannerTests", ["Planner", "DroverModel"]),
     tests("ChildProtocolTests", ["ChildProtocol", "DroverModel", "LinuxSystem"]),
     tests("DiskImageTests", ["DiskImage", "Compression", "CloneStage", "StageKit", "LinuxSystem", "OpenSSL"]),
-    tests("LUKSTests", ["LUKS", "DiskImage", "CryptoStage", "StageKit", "LinuxSystem", "OpenSSL"]),
+    tests(
+      "LUKSTests",
+      [
+        "LUKS", "DiskImage", "CloneStage", "CryptoStage", "StageKit", "CDroverPlugin", "Runner", "ChildProtocol",
+        "DroverModel", "LinuxSystem", "OpenSSL",
+      ]),
     tests(
       "BackupstoreTests",
       [

@@ -41,9 +41,10 @@ int ccryptsetup_set_pbkdf(struct crypt_device *device, const char *type, const c
   return crypt_set_pbkdf_type(device, &chosen);
 }
 
-int ccryptsetup_format(struct crypt_device *device, const char *cipher, const char *mode, size_t key_length) {
+int ccryptsetup_format(struct crypt_device *device, const char *cipher, const char *mode, const char *key,
+                       size_t key_length) {
   struct crypt_params_luks2 params = {.sector_size = SECTOR, .pbkdf = crypt_get_pbkdf_type(device)};
-  return crypt_format(device, CRYPT_LUKS2, cipher, mode, NULL, NULL, key_length, &params);
+  return crypt_format(device, CRYPT_LUKS2, cipher, mode, NULL, key, key_length, &params);
 }
 
 uint32_t ccryptsetup_default_memory(void) {

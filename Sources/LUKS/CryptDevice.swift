@@ -97,23 +97,23 @@ private let oneAtATime = Mutex(())
       "set the key derivation")
   }
 
-  mutating func format(_ encryption: Encryption) throws(LUKSError) {
-    let parts = encryption.cipher.split(separator: "-", maxSplits: 1)
-    try check(
+  mutating func format(_ cipher: String, key: KeyMaterial) throws(LUKSError) {
+    let parts = cipher.split(separator: "-", maxSplits: 1)
+    let answer = unsafe key.withBytes { key in
       unsafe ccryptsetup_format(
-        device, String(parts[0]), parts.count > 1 ? String(parts[1]) : "", encryption.keySize / 8),
-      "make a LUKS header")
+        device, String(parts[0]), parts.count > 1 ? String(parts[1]) : "", key.baseAddress, key.count)
+    }
+    try check(answer, "make a LUKS header")
   }
 
-  /// Opens the volume key, which is that of a header just made, or else `key`, to a passphrase.
+  /// Opens the volume key, which must be `key`, to a passphrase.
   mutating func addKeySlot(
     _ passphrase: KeyMaterial, key: KeyMaterial, memory: UInt64
   ) throws(LUKSError) {
     let answer = unsafe passphrase.withBytes { passphrase in
       unsafe key.withBytes { key in
         unsafe crypt_keyslot_add_by_volume_key(
-          device, CRYPT_ANY_SLOT, key.isEmpty ? nil : key.baseAddress, key.count, passphrase.baseAddress,
-          passphrase.count)
+          device, CRYPT_ANY_SLOT, key.baseAddress, key.count, passphrase.baseAddress, passphrase.count)
       }
     }
     if answer == -ENOMEM { throw .memory(needed: memory, available: nil) }

@@ -7,7 +7,7 @@ public struct DerivationGate: Sendable {
   public var path: String?
   /// Asked about twenty times a second while it waits.
   public var isCancelled: @Sendable () -> Bool
-  /// Called once before it waits.
+  /// Called when it waits, and every five seconds as long as it does.
   public var waits: @Sendable () -> Void
   /// KiB that can be had now; nil: not known.
   public var availableMemory: @Sendable () -> UInt64?
@@ -29,11 +29,11 @@ public struct DerivationGate: Sendable {
     let file: OpenFile
     do throws(SystemError) {
       file = try OpenFile.open(path, .create(permissions: 0o600), followLinks: false)
-      var hasWaited = false
+      var rounds = 0
       while try !file.tryLockExclusive() {
         if isCancelled() { throw SystemError("lock", path: path, errno: ECANCELED) }
-        if !hasWaited { waits() }
-        hasWaited = true
+        if rounds % 100 == 0 { waits() }
+        rounds += 1
         usleep(50_000)
       }
     } catch {

@@ -61,14 +61,14 @@ public final class HeaderFile: Sendable {
     let imageSize = LUKSHeader.newLength + max(512, plainSize ?? 1 << 20)
     try file.truncate(to: imageSize)
     let derivation = encryption.derivation
-    let key = try gate.pass { () throws(LUKSError) in
+    let key = KeyMaterial.random(count: encryption.keySize / 8)
+    try gate.pass { () throws(LUKSError) in
       let memory = derivation.memory(available: gate.availableMemory())
       try gate.require(memory: memory)
-      return try CryptDevice.with(file.path, log: log) { (device) throws(LUKSError) in
+      try CryptDevice.with(file.path, log: log) { (device) throws(LUKSError) in
         try device.setDerivation(derivation, memory: memory)
-        try device.format(encryption)
-        try device.addKeySlot(passphrase, key: KeyMaterial(count: 0), memory: memory)
-        return try device.volumeKey(passphrase, memory: memory)
+        try device.format(encryption.cipher, key: key)
+        try device.addKeySlot(passphrase, key: key, memory: memory)
       }
     }
     let header = try describe(file, imageSize)

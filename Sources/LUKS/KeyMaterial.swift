@@ -18,6 +18,16 @@ private import CCryptsetup
     unsafe memory.copyMemory(from: bytes)
   }
 
+  /// Of the kernel's generator.
+  static func random(count: Int) -> KeyMaterial {
+    let key = KeyMaterial(count: count)
+    var generator = SystemRandomNumberGenerator()
+    unsafe key.withMutableBytes { bytes in
+      for index in bytes.indices { unsafe bytes[index] = UInt8.random(in: .min ... .max, using: &generator) }
+    }
+    return key
+  }
+
   deinit { unsafe crypt_safe_free(memory.baseAddress) }
 
   public func withBytes<R: ~Copyable, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {

@@ -85,6 +85,7 @@ func noise(_ count: Int, seed: UInt64 = 3) -> [UInt8] {
     #expect(result["realSize"] as? Int == Int(try OpenFile.open(shop.image, .read).status().allocatedBytes))
     #expect(result["format"] as? String == "raw" && result["uuid"] as? String == "0a1b2c3d")
     #expect(result["checksum"] as? String == sha512(content))
+    #expect(result["encrypted"] as? Bool == false && result["luks"] == nil)
     #expect(shop.results.count == 1)
   }
 

@@ -12,7 +12,7 @@ import Testing
     let plain = Array(noise[..<(5 << 20)])
     let image = MemoryDevice(try encrypted(plain))
     var generator = Noise(seed: 7)
-    try withDevice(over: image) { device in
+    try withDevice(over: image) { device throws in
       for _ in 0..<60 {
         let offset = Int.random(in: 0..<plain.count, using: &generator)
         let length = Int.random(in: 0...min(plain.count - offset, 3 << 20), using: &generator)
@@ -42,13 +42,13 @@ import Testing
     }
     try withDevice(
       over: lower, params: "{\"format\": true, \(fast)}", writable: true, source: MemoryDevice(plain)
-    ) { device in
+    ) { device throws in
       many(device) { device, offset in
         try noise[offset..<(offset + 65536)].withUnsafeBytes { try device.write($0, at: UInt64(offset)) }
       }
     }
     let image = MemoryDevice(lower.bytes)
-    try withDevice(over: image) { device in
+    try withDevice(over: image) { device throws in
       many(device) { device, offset in
         if try read(device, 65536, at: offset) != Array(noise[offset..<(offset + 65536)]) {
           failures.withLock { $0 += 1 }
@@ -63,14 +63,14 @@ import Testing
     let plain = [UInt8](repeating: 0, count: (3 << 20) + 512)
     try withDevice(
       over: lower, params: "{\"format\": true, \(fast)}", writable: true, source: MemoryDevice(plain)
-    ) { device in try device.zero(offset: 0, length: UInt64(plain.count)) }
+    ) { device throws in try device.zero(offset: 0, length: UInt64(plain.count)) }
     let ciphertext = lower.bytes[(16 << 20)...]
     #expect(ciphertext.count == plain.count)
     for start in stride(from: ciphertext.startIndex, to: ciphertext.endIndex, by: 512) {
       #expect(ciphertext[start..<(start + 512)].contains { $0 != 0 })
     }
     #expect(try decrypted(lower.bytes) == plain)
-    try withDevice(over: MemoryDevice(lower.bytes)) { device in
+    try withDevice(over: MemoryDevice(lower.bytes)) { device throws in
       #expect(try device.info().flags == .noExtents)
     }
   }
@@ -81,7 +81,7 @@ import Testing
     try withDevice(
       over: lower, params: "{\"format\": true, \(fast)}", writable: true, source: MemoryDevice([0] + noise.dropFirst()),
       host: host
-    ) { device in
+    ) { device throws in
       host.cancelled.withLock { $0 = true }
       #expect(try stageError { try device.zero(offset: 0, length: 1 << 40) }.code == "cancelled")
     }
@@ -93,7 +93,7 @@ import Testing
     func attempt(_ failing: Int?) throws -> Int {
       let lower = MemoryDevice(isNew: true)
       lower.fail(failing)
-      try withDevice(over: lower, params: params, writable: true, source: MemoryDevice(plain)) { device in
+      try withDevice(over: lower, params: params, writable: true, source: MemoryDevice(plain)) { device throws in
         try plain.withUnsafeBytes { try device.write($0, at: 0) }
         try device.flush()
       }
@@ -106,7 +106,7 @@ import Testing
     func reading(_ failing: Int?) throws -> Int {
       let lower = MemoryDevice(image)
       lower.fail(failing)
-      try withDevice(over: lower) { device in _ = try read(device, 1 << 20, at: 512) }
+      try withDevice(over: lower) { device throws in _ = try read(device, 1 << 20, at: 512) }
       return lower.calls
     }
     let reads = try reading(nil)
@@ -119,14 +119,14 @@ import Testing
     let params = "{\"format\": true, \(fast)}"
     let (token, identity) = try withDevice(
       over: lower, params: params, writable: true, source: MemoryDevice(plain)
-    ) { device in
+    ) { device throws in
       try plain[..<(2 << 20)].withUnsafeBytes { try device.write($0, at: 0) }
       return (try #require(try device.checkpoint(offset: 2 << 20)), try device.info().identity)
     }
     let header = lower.bytes[..<(16 << 20)]
     try withDevice(
       over: lower, params: params, writable: true, source: MemoryDevice(plain), checkpoint: token, attempt: 2
-    ) { device in
+    ) { device throws in
       #expect(try device.info().identity == identity)
       try plain[(2 << 20)...].withUnsafeBytes { try device.write($0, at: 2 << 20) }
     }
@@ -153,7 +153,7 @@ import Testing
       #expect(error.code == "bad-size", "\(size)")
     }
     let lower = MemoryDevice(isNew: true)
-    try withDevice(over: lower, params: "{\"format\": true, \(fast)}", writable: true) { device in
+    try withDevice(over: lower, params: "{\"format\": true, \(fast)}", writable: true) { device throws in
       let error = try stageError { try noise[..<700].withUnsafeBytes { try device.write($0, at: 0) } }
       #expect(error.code == "bad-size")
     }

@@ -71,7 +71,7 @@ import Testing
     let key = try Cryptsetup.volumeKey(image, passphrase)
     let secret = try OtherXTS.apply(plain, key: key, encrypt: true, sectorSize: sectorSize)
     try secret.withUnsafeBytes { try file.write($0, at: header.dataOffset) }
-    try withDevice(over: MemoryDevice(try contents(image))) { device in
+    try withDevice(over: MemoryDevice(try contents(image))) { device throws in
       #expect(try device.info().size == (34 << 20) - header.dataOffset)
       #expect(try device.info().blockMin == sectorSize)
       #expect(try read(device, plain.count, at: 0) == plain)

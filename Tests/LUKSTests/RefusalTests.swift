@@ -28,7 +28,8 @@ import Testing
     #expect(error.code == "conflict" && error.retry == .never)
     #expect(error.message == "cannot re-encrypt the backing image, golden is already encrypted")
     // A source whose beginning can't be looked at first.
-    try withDevice(over: MemoryDevice(isNew: true), params: "{\"format\": true, \(fast)}", writable: true) { device in
+    try withDevice(over: MemoryDevice(isNew: true), params: "{\"format\": true, \(fast)}", writable: true) {
+      device throws in
       #expect(
         try stageError { try Self.image[..<4096].withUnsafeBytes { try device.write($0, at: 0) } }.code == "conflict")
     }

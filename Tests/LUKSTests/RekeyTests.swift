@@ -11,7 +11,7 @@ import Testing
   func rekeyed(_ lower: any Device, jobFolder: String, attempt: Int = 1) throws -> (bytes: [UInt8], identity: String?) {
     try withDevice(
       RekeyStage.self, over: lower, params: "{\(fast)}", secrets: secrets, attempt: attempt, jobFolder: jobFolder
-    ) { device in
+    ) { device throws in
       let size = Int(try #require(try device.info().size))
       let first = try read(device, 5000, at: 0)
       let rest = try read(device, size - 5000, at: 5000)
@@ -79,7 +79,7 @@ import Testing
     try withDevice(
       RekeyStage.self, over: Offering(try encrypted(Array(noise[..<4096]))), params: "{\(fast)}", secrets: secrets,
       jobFolder: folder.path
-    ) { device in
+    ) { device throws in
       #expect(try device.fileRange(offset: 0, length: 4096) == nil)
       #expect(try device.fileRange(offset: (16 << 20) - 512, length: 1024) == nil)
       #expect(try device.fileRange(offset: 16 << 20, length: 4096)?.offset == 16 << 20)

@@ -119,7 +119,7 @@ func encrypted(_ plain: [UInt8], params: String = fast, host: any Host = Recordi
   let lower = MemoryDevice(isNew: true)
   try withDevice(
     over: lower, params: "{\"format\": true, \(params)}", writable: true, source: MemoryDevice(plain), host: host
-  ) { device in
+  ) { device throws in
     try plain.withUnsafeBytes { try device.write($0, at: 0) }
     try device.flush()
   }
@@ -133,7 +133,7 @@ func read(_ device: any Device, _ length: Int, at offset: Int) throws -> [UInt8]
 }
 
 func decrypted(_ bytes: [UInt8], secret: [UInt8] = passphrase, host: any Host = RecordingHost()) throws -> [UInt8] {
-  try withDevice(over: MemoryDevice(bytes), secrets: ["passphrase": secret], host: host) { device in
+  try withDevice(over: MemoryDevice(bytes), secrets: ["passphrase": secret], host: host) { device throws in
     try read(device, Int(try #require(device.info().size)), at: 0)
   }
 }

@@ -133,6 +133,24 @@ import Testing
     #expect(copy.script.names == ["plan", "plan"])
   }
 
+  @Test func aSinkPlansForWhatTheFilterAboveItWrites() {
+    let copy = Self.copy()
+    let stages = copy.stages()
+    stages[0].planning = { _, plan in plan.pointee.size = 1000 }
+    let filter = FakeStage("filter")
+    filter.planning = { below, plan in plan.pointee.size = (below?.pointee.size ?? 0) + 24 }
+    stages[1].planning = { below, plan in
+      plan.pointee.space = below?.pointee.size ?? 0
+      withUnsafeMutableBytes(of: &plan.pointee.space_path) { $0.copyBytes(from: Array("/images".utf8)) }
+    }
+    let harness = Harness()
+    let pipeline = Pipeline(from: [.init("source", .source)], to: [.init("filter", .filter), .init("sink", .sink)])
+    #expect(harness.run(harness.order(pipeline, mode: .plan), stages + [filter]) == nil)
+    let plans = harness.reports.withLock { $0.compactMap { if case .planned(let plan) = $0 { plan } else { nil } } }
+    #expect(plans.first?.size == 1000)
+    #expect(plans.first?.space.map(\.bytes) == [1024])
+  }
+
   @Test func parametersAreCheckedByName() {
     let source = FakeStage("source", params: #"{"url":{"required":true,"summary":""},"ca-file":{"summary":""}}"#)
     let sink = MemoryCopy([]).stages()[1]

@@ -119,6 +119,66 @@ import Testing
     #expect(!script.names.contains("commit"))
   }
 
+  /// Changes the first 4096 bytes, and hands on the rest as it lies below.
+  private final class HeaderFilter: FakeDevice, @unchecked Sendable {
+    // Sendable: the lower device bears many threads.
+    let lower: drover_device
+    init(_ open: drover_open, size: Int) {
+      lower = open.lower!.pointee
+      super.init()
+      self.size = UInt64(size)
+      blockPreferred = 4096
+    }
+    override func read(_ buffer: UnsafeMutableRawBufferPointer, _ offset: UInt64) throws -> Int64 {
+      var error = drover_error()
+      error.struct_size = MemoryLayout<drover_error>.size
+      let count = lower.ops.pointee.pread!(lower.handle, buffer.baseAddress, UInt64(buffer.count), offset, &error)
+      if offset < 4096 { for index in 0..<min(buffer.count, 4096 - Int(offset)) { buffer[index] = 0xAB } }
+      return count
+    }
+    override func fileRange(_ offset: UInt64, _ length: UInt64) throws -> (descriptor: Int32, offset: UInt64) {
+      guard offset >= 4096 else { throw FakeFailure(code: "not-offered", message: "changed here") }
+      var error = drover_error()
+      error.struct_size = MemoryLayout<drover_error>.size
+      var place: (descriptor: Int32, offset: UInt64) = (-1, 0)
+      _ = lower.ops.pointee.file_range!(lower.handle, offset, length, &place.descriptor, &place.offset, &error)
+      return place
+    }
+  }
+
+  @Test func whatAFilterLeavesAsItIsIsCopiedByTheKernel() throws {
+    let folder = TemporaryFolder("kernel")
+    var noise = Noise(seed: 72)
+    let bytes = noise.bytes(64 * 4096)
+    let from = try OpenFile.open(folder("from"), .create(permissions: 0o600))
+    try bytes.withUnsafeBytes { try from.write($0, at: 0) }
+    let to = try OpenFile.open(folder("to"), .create(permissions: 0o600))
+    let script = Script()
+    let source = FakeStage("source") { _, _ in
+      let device = FileDevice(from)
+      device.size = UInt64(bytes.count)
+      device.flags = DROVER_DEVICE_IMAGE_FILE
+      // The source's checksum is not the result's.
+      device.sha512 = sha512(bytes)
+      device.blockHashes = blockHashes(bytes)
+      return device
+    }
+    let filter = FakeStage("filter") { open, _ in HeaderFilter(open, size: bytes.count) }
+    let sink = FakeStage("sink") { _, _ in
+      let device = FileDevice(to)
+      device.flags = DROVER_DEVICE_WRITABLE | DROVER_DEVICE_IMAGE_FILE | DROVER_DEVICE_STARTS_ZERO
+      device.blockPreferred = 4096
+      device.script = script
+      return device
+    }
+    let pipeline = Pipeline(from: [.init("source", .source), .init("filter", .filter)], to: [.init("sink", .sink)])
+    let answer = Harness().run(Harness().order(pipeline), [source, sink, filter])
+    let expected = [UInt8](repeating: 0xAB, count: 4096) + bytes[4096...]
+    #expect(isSame(try Folder.readFile(folder("to"), limit: 1 << 24), expected))
+    #expect(answer.result?.checksum == sha512(expected))
+    #expect(script.names.filter { $0 == "pwrite" }.count == 1)
+  }
+
   @Test func betweenFileSystemsTheBytesAreReadAndHashed() throws {
     // A pipe's end is no file that the kernel copies to, as a file of another file system may be.
     let (read, write) = try Pipe.make()

@@ -14,9 +14,9 @@ int ccryptsetup_open(struct crypt_device **device, const char *path, ccryptsetup
 int ccryptsetup_set_pbkdf(struct crypt_device *device, const char *type, const char *hash, uint32_t iterations,
                           uint32_t memory);
 
-/* crypt_format of LUKS2 with a new volume key of `key_length` bytes and sectors of 512 bytes; the hash is that of the
- * derivation set before. */
-int ccryptsetup_format(struct crypt_device *device, const char *cipher, const char *mode, size_t key_length);
+/* crypt_format of LUKS2 with this volume key and sectors of 512 bytes; the hash is that of the derivation set before. */
+int ccryptsetup_format(struct crypt_device *device, const char *cipher, const char *mode, const char *key,
+                       size_t key_length);
 
 /* What cryptsetup takes where nobody says: KiB of memory for argon2. */
 uint32_t ccryptsetup_default_memory(void);
