@@ -43,7 +43,7 @@ int ccryptsetup_set_pbkdf(struct crypt_device *device, const char *type, const c
 
 int ccryptsetup_format(struct crypt_device *device, const char *cipher, const char *mode, const char *key,
                        size_t key_length) {
-  struct crypt_params_luks2 params = {.sector_size = SECTOR, .pbkdf = crypt_get_pbkdf_type(device)};
+  struct crypt_params_luks2 params = {.sector_size = SECTOR};
   return crypt_format(device, CRYPT_LUKS2, cipher, mode, NULL, key, key_length, &params);
 }
 

@@ -9,13 +9,14 @@ enum Cryptsetup {
     let process = Process()
     process.executableURL = URL(filePath: program)
     process.arguments = arguments
-    let (stdin, stdout, stderr) = (Pipe(), Pipe(), Pipe())
-    process.standardInput = stdin
+    // From a file: a pipe that is full on both sides would stop both programs.
+    let folder = TemporaryFolder("input")
+    try Data(input).write(to: URL(filePath: folder("input")))
+    let (stdout, stderr) = (Pipe(), Pipe())
+    process.standardInput = try FileHandle(forReadingFrom: URL(filePath: folder("input")))
     process.standardOutput = stdout
     process.standardError = stderr
     try process.run()
-    try stdin.fileHandleForWriting.write(contentsOf: Data(input))
-    try stdin.fileHandleForWriting.close()
     let answer = try stdout.fileHandleForReading.readToEnd() ?? Data()
     let complaint = try stderr.fileHandleForReading.readToEnd() ?? Data()
     process.waitUntilExit()

@@ -1,4 +1,3 @@
-import CryptoStage
 import DiskImage
 import LUKS
 import LinuxSystem
@@ -7,6 +6,8 @@ import StageKit
 import Synchronization
 import TestKit
 import Testing
+
+@testable import CryptoStage
 
 /// Wrong keys, wrong images and headers that lie.
 @Suite struct RefusalTests {
@@ -82,7 +83,7 @@ import Testing
   static let lies: [(String, String, String, String)] = [
     ("data beyond the end", #""offset":"16777216""#, #""offset":"99999744""#, "it was cut"),
     ("data within the header", #""offset":"16777216""#, #""offset":"00032768""#, "within the header"),
-    ("data between sectors", #""offset":"16777216""#, #""offset":"16777217""#, "within the header"),
+    ("data between sectors", #""offset":"16777216""#, #""offset":"16777217""#, "within a sector"),
     ("sectors", #""sector_size":512"#, #""sector_size":513"#, "sectors have 513"),
     ("too many sectors", #""size":"dynamic""#, #""size":"8192512""#, "was cut"),
     ("size no number", #""size":"dynamic""#, #""size":"dynamit""#, "no number"),
@@ -91,7 +92,7 @@ import Testing
     ("memory", #""memory":32"#, #""memory":4294967295"#, "wants 4294967295 KiB"),
     ("threads", #""cpus":"#, #""cpus":77"#, "threads"),
     ("digest", #""iterations":1000"#, #""iterations":4000000000"#, "would take"),
-    ("key material short", #""size":"258048""#, #""size":"004096""#, "cut short"),
+    ("key material short", #""size":"131072""#, #""size":"004096""#, "cut short"),
     ("key material beyond", #""offset":"32768""#, #""offset":"16777216""#, "beyond the end"),
     ("requirement", #""config":{"#, #""config":{"requirements":{"mandatory":["online-reencrypt"]},"#, "needs online"),
     ("tweak", #""iv_tweak":"0""#, #""iv_tweak":"18446744073709551615""#, "begin with number"),
@@ -110,10 +111,11 @@ import Testing
       buffer.copyBytes(from: Self.image[Int(offset)..<(Int(offset) + buffer.count)])
     }
     let key = passphrase.withUnsafeBytes { KeyMaterial(copying: $0) }
-    do {
-      _ = try file.unlock(key, gate: gate)
-      Issue.record("it was unlocked")
-    } catch LUKSError.memory(needed: 32, available: 16) {}
+    var refusal: LUKSError?
+    do { _ = try file.unlock(key, gate: gate) } catch { refusal = error }
+    #expect(
+      refusal?.stageError("golden").message.contains("golden takes 32 KiB of memory, and 16 KiB can be had") == true)
+    #expect(refusal?.stageError("golden").hint.contains("CRYPTO_PBKDF_MEMORY") == true)
     let error = try stageError {
       _ = try encrypted(Array(noise[..<512]), params: #""pbkdfMemory": 4194305"#)
     }

@@ -17,7 +17,8 @@ extension LUKSHeader {
 
   private func placeProblem(_ imageSize: UInt64) -> Problem? {
     guard length <= Self.mostLength else { return .untrue("its header is \(length) bytes long") }
-    guard dataOffset % 512 == 0, dataOffset >= length else {
+    guard dataOffset % 512 == 0 else { return .untrue("its data begins at byte \(dataOffset), within a sector") }
+    guard dataOffset >= length else {
       return .untrue("its data begins at byte \(dataOffset), within the header of \(length) bytes")
     }
     guard dataOffset < imageSize else {
