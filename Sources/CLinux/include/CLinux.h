@@ -57,9 +57,6 @@ int clinux_set_direct(int descriptor, int direct);
 /* Opens the file behind a descriptor once more, for writing with O_DIRECT. */
 int clinux_reopen_direct(int descriptor);
 
-/* memfd_create with MFD_CLOEXEC. */
-int clinux_memory_file(const char *name);
-
 /* flock LOCK_EX, with LOCK_NB where `wait` is 0. */
 int clinux_lock_exclusive(int descriptor, int wait);
 
