@@ -55,8 +55,8 @@ import Testing
   }
 
   @Test func secretsHaveTheirNamespaceInThePath() async throws {
-    func manifest(_ namespace: String?) -> String {
-      let namespace = namespace.map { #","namespace":"\($0)""# } ?? ""
+    @Sendable func manifest(_ namespace: String?) -> String {
+      let namespace = namespace.map { #","namespace":"\#($0)""# } ?? ""
       return #"{"apiVersion":"v1","kind":"Secret","metadata":{"name":"key"\#(namespace)},"stringData":{"a":"b"}}"#
     }
     try await TestServer.run { server in
