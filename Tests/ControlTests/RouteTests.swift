@@ -56,7 +56,7 @@ import Testing
 
   @Test func secretsHaveTheirNamespaceInThePath() async throws {
     @Sendable func manifest(_ namespace: String?) -> String {
-      let namespace = namespace.map { #","namespace":"\#($0)""# } ?? ""
+      let namespace = namespace.map { ",\"namespace\":\"\($0)\"" } ?? ""
       return #"{"apiVersion":"v1","kind":"Secret","metadata":{"name":"key"\#(namespace)},"stringData":{"a":"b"}}"#
     }
     try await TestServer.run { server in
