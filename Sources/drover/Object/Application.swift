@@ -53,8 +53,8 @@ struct Application {
       let words = fault.message.split { $0 == " " || $0 == "," }.map(String.init)
       // A Secret is named without its kind, in Longhorn's words.
       let awaited =
-        fault.code == .keyMissing && words.count > 4
-        ? [SecretReference(namespace: words.last, name: words[4]).key.description] : Array(words.dropFirst())
+        fault.code == .keyMissing && words.count > 5
+        ? [SecretReference(namespace: words.last, name: words[5]).key.description] : Array(words.dropFirst())
       guard let awaited = awaited.first(where: created.contains) else { throw fault }
       let wanted = try ResourceDocument(document.value, validation: options.validation, randomSuffix: { "00000000" })
       guard try daemon.resourceIfPresent(wanted.key) == nil else { throw fault }
