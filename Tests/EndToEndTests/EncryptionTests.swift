@@ -6,8 +6,7 @@ import Testing
 
 extension EndToEnd {
   /// Longhorn's page "Backing Image Encryption", typed as a user would, and what goes beyond it.
-  @Suite(.enabled(if: BuiltProducts.path("libdrover-stage-crypto.so") != nil, "the plugin crypto is not built"))
-  struct EncryptionTests {
+  @Suite struct EncryptionTests {
     private static let passphrase = "Your encryption passphrase"
     private static let marker = "plain-bytes-of-the-guest"
 
