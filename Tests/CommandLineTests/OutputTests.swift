@@ -15,7 +15,9 @@ import Testing
     #expect(narrow[1].hasPrefix("parrot   ready        100%      1.5 GiB  download  "))
     #expect(narrow[2].hasPrefix("a-macaw  in-progress  0%        -        download  "))
     let wide = try daemon.run("get", "backingimages", "-o", "wide").out.split(separator: "\n").map(String.init)
-    #expect(wide[1].contains("qcow2   no         10.0 GiB  1.0 MiB  0123456789abcdef…  /state/images/parrot-0badcafe/backing  -"))
+    #expect(
+      wide[1].contains(
+        "qcow2   no         10.0 GiB  1.0 MiB  0123456789abcdef…  /state/images/parrot-0badcafe/backing  -"))
   }
 
   @Test func machineFormats() throws {
