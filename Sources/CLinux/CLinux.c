@@ -26,6 +26,8 @@ ssize_t clinux_copy_range(int source, int64_t *source_offset, int destination, i
   return copied;
 }
 
+int clinux_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
+
 int clinux_punch_hole(int descriptor, int64_t offset, int64_t length) {
   return fallocate(descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
 }

@@ -4,19 +4,10 @@
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 int32_t clinux_thread_id(void) { return (int32_t)syscall(SYS_gettid); }
-
-int clinux_memory_file(const char *name, size_t size) {
-  int descriptor = memfd_create(name, MFD_CLOEXEC);
-  if (descriptor < 0) return -1;
-  if (ftruncate(descriptor, (off_t)size) == 0) return descriptor;
-  close(descriptor);
-  return -1;
-}
 
 static void write_field(char *field, size_t room, const char *text, size_t length) {
   /* Of a path the end tells more than the beginning. */

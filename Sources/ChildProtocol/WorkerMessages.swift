@@ -59,6 +59,8 @@ public struct CheckOrder: Sendable, Codable {
   public var scratch: String
   /// How long a call may be silent.
   public var hangSeconds: Int
+  /// Of the cases of a step so many at most, spread.
+  public var cases: Int
   /// How many steps an earlier worker has been through.
   public var skip: Int
   /// Name of each secret frame that went before; every stage gets all of them.
@@ -67,7 +69,7 @@ public struct CheckOrder: Sendable, Codable {
   public init(
     path: String, stage: String? = nil, role: Pipeline.Role? = nil, params: [String: [String: JSONValue]] = [:],
     mayLeave: [String] = [],
-    scratch: String, hangSeconds: Int = 20, skip: Int = 0, secretNames: [String] = []
+    scratch: String, hangSeconds: Int = 20, cases: Int = 24, skip: Int = 0, secretNames: [String] = []
   ) {
     self.path = path
     self.stage = stage
@@ -76,6 +78,7 @@ public struct CheckOrder: Sendable, Codable {
     self.mayLeave = mayLeave
     self.scratch = scratch
     self.hangSeconds = hangSeconds
+    self.cases = cases
     self.skip = skip
     self.secretNames = secretNames
   }

@@ -37,16 +37,20 @@ import Synchronization
 
   /// Makes the memory, all zero.
   public convenience init() throws(SystemError) {
-    let descriptor = unsafe clinux_memory_file("drover-calls", Self.size)
-    guard descriptor >= 0 else { throw .last("memfd_create") }
-    try self.init(adopting: descriptor)
+    let file = try OpenFile.inMemory("drover-calls")
+    try file.truncate(to: UInt64(Self.size))
+    try self.init(file)
   }
 
   /// Takes over the descriptor.
-  public init(adopting descriptor: Int32) throws(SystemError) {
-    file = OpenFile(adopting: descriptor, path: "the notes of calls")
+  public convenience init(adopting descriptor: Int32) throws(SystemError) {
+    try self.init(OpenFile(adopting: descriptor, path: "the notes of calls"))
+  }
+
+  private init(_ file: OpenFile) throws(SystemError) {
+    self.file = file
     guard try file.size() == UInt64(Self.size) else { throw SystemError("map", path: file.path, errno: EINVAL) }
-    let memory = unsafe mmap(nil, Self.size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
+    let memory = unsafe mmap(nil, Self.size, PROT_READ | PROT_WRITE, MAP_SHARED, file.descriptor, 0)
     guard let memory = unsafe memory, unsafe memory != MAP_FAILED else { throw .last("map", path: file.path) }
     unsafe slots = memory.bindMemory(to: clinux_call.self, capacity: Self.count)
   }

@@ -18,7 +18,8 @@ import Testing
     let steps = Mutex<[PluginCheck.Step]>([])
     nonisolated(unsafe) let descriptor = plugin.descriptor
     let order = CheckOrder(
-      path: "of this process", params: ["": params], mayLeave: [".blk ("], scratch: folder("scratch"), hangSeconds: 60)
+      path: "of this process", params: ["": params], mayLeave: [".blk ("], scratch: folder("scratch"), hangSeconds: 60,
+      cases: 3)
     PluginChecker(
       order, secrets: [], notes: nil, ownsProcess: false,
       load: { try PluginImage(path: "of this process", descriptor: descriptor) },

@@ -28,67 +28,61 @@ final class RecordingHost: Host {
   func progress(done: UInt64, total: UInt64) {}
 }
 
-/// Bytes in memory that grow as they are written, and of which the nth call fails.
-final class MemoryDevice: Device, @unchecked Sendable {
-  // Sendable: all that changes is in the mutex.
+/// Bytes in memory that grow as they are written, and of which the nth call fails. A file's, since arrays of many
+/// mebibytes are slow without optimisation.
+final class MemoryDevice: Device, Sendable {
   struct State {
-    var bytes: [UInt8]
     var calls = 0
     var failing: Int?
   }
-  let state: Mutex<State>
-  private let size: UInt64?
+  private let state = Mutex(State())
+  private let file: OpenFile
+  private let isNew: Bool
 
   /// - Parameter isNew: Its size is not known, as of an image that is being made.
   init(_ bytes: [UInt8] = [], isNew: Bool = false) {
-    state = Mutex(State(bytes: bytes))
-    size = isNew ? nil : UInt64(bytes.count)
+    let file = try! OpenFile.inMemory("test")
+    bytes.withUnsafeBytes { try! file.write($0, at: 0) }
+    self.file = file
+    self.isNew = isNew
   }
 
-  var bytes: [UInt8] { state.withLock { $0.bytes } }
+  var bytes: [UInt8] {
+    let size = Int(try! file.size())
+    return [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+      count = try! file.read(into: UnsafeMutableRawBufferPointer(buffer), at: 0)
+    }
+  }
   var calls: Int { state.withLock { $0.calls } }
 
   /// From now on the nth call throws, counted from 0.
-  func fail(_ n: Int?) {
-    state.withLock {
-      $0.calls = 0
-      $0.failing = n
-    }
-  }
+  func fail(_ n: Int?) { state.withLock { $0 = State(failing: n) } }
 
-  private func counted<R>(_ body: (inout State) throws -> R) throws -> R {
+  private func count() throws {
     try state.withLock { state in
       defer { state.calls += 1 }
       if state.failing == state.calls { throw StageError("io", "scripted") }
-      return try body(&state)
     }
   }
 
   func info() throws -> DeviceInfo {
-    DeviceInfo(size: size, flags: size == nil ? [.writable, .imageFile] : .imageFile)
+    DeviceInfo(size: isNew ? nil : try file.size(), flags: isNew ? [.writable, .imageFile] : .imageFile)
   }
 
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws -> Int {
-    try counted { state in
-      buffer.initializeMemory(as: UInt8.self, repeating: 0)
-      guard offset < UInt64(state.bytes.count) else { return size == nil ? buffer.count : 0 }
-      let part = state.bytes[Int(offset)...].prefix(buffer.count)
-      buffer.copyBytes(from: part)
-      return size == nil ? buffer.count : part.count
-    }
+    try count()
+    let count = try file.read(into: buffer, at: offset)
+    guard isNew else { return count }
+    UnsafeMutableRawBufferPointer(rebasing: buffer[count...]).initializeMemory(as: UInt8.self, repeating: 0)
+    return buffer.count
   }
 
   func write(_ buffer: UnsafeRawBufferPointer, at offset: UInt64) throws {
-    try counted { state in
-      let end = Int(offset) + buffer.count
-      if state.bytes.count < end { state.bytes += repeatElement(0, count: end - state.bytes.count) }
-      state.bytes.withUnsafeMutableBytes {
-        UnsafeMutableRawBufferPointer(rebasing: $0[Int(offset)..<end]).copyMemory(from: buffer)
-      }
-    }
+    try count()
+    try file.write(buffer, at: offset)
   }
 
-  func flush() throws { try counted { _ in } }
+  func flush() throws { try count() }
 }
 
 /// Opens a stage with secrets that stay where they are as long as `body` runs.

@@ -25,7 +25,7 @@ struct CheckTests {
     let check = try worker.check(
       CheckOrder(
         path: path, stage: stage, role: role, params: params, mayLeave: mayLeave, scratch: folder("scratch"),
-        hangSeconds: hangSeconds))
+        hangSeconds: hangSeconds, cases: 8))
     // Nothing stays of any case, but of one whose worker died.
     if !check.steps.contains(where: {
       $0.detail?.contains("worker ended") == true || $0.detail?.contains("sign of life") == true

@@ -57,6 +57,9 @@ int clinux_set_direct(int descriptor, int direct);
 /* Opens the file behind a descriptor once more, for writing with O_DIRECT. */
 int clinux_reopen_direct(int descriptor);
 
+/* memfd_create with MFD_CLOEXEC. */
+int clinux_memory_file(const char *name);
+
 /* flock LOCK_EX, with LOCK_NB where `wait` is 0. */
 int clinux_lock_exclusive(int descriptor, int wait);
 
@@ -77,9 +80,6 @@ int clinux_spawn_close_from(posix_spawn_file_actions_t *actions, int from);
 
 /* gettid */
 int32_t clinux_thread_id(void);
-
-/* memfd_create with MFD_CLOEXEC, and so many zero bytes. */
-int clinux_memory_file(const char *name, size_t size);
 
 enum { CLINUX_CALL_FREE, CLINUX_CALL_RUNS, CLINUX_CALL_CRASHED };
 

@@ -126,7 +126,7 @@ struct CheckDeviceSteps {
           }
           var random = Steps(seed: 11)
           var cases = 0
-          for _ in 0..<200 {
+          for _ in 0..<(8 * subject.cases) {
             guard let range = random.range(in: stack.top.info, of: whole.count) else { break }
             try Self.compare(stack.top, whole, range)
             cases += 1
@@ -156,11 +156,12 @@ struct CheckDeviceSteps {
           guard !device.info.isSequential else { throw CheckSkipped("in order only") }
           let failure = Mutex<(any Error)?>(nil)
           let group = ThreadGroup()
+          let cases = subject.cases
           for number in 0..<8 {
             try group.start("check-\(number)") {
               var random = Steps(seed: UInt64(100 + number))
               do {
-                for _ in 0..<60 {
+                for _ in 0..<(2 * cases) {
                   guard let range = random.range(in: device.info, of: whole.count) else { break }
                   try Self.compare(device, whole, range)
                 }
@@ -171,7 +172,7 @@ struct CheckDeviceSteps {
           }
           group.join()
           if let failed = failure.withLock({ $0 }) { throw failed }
-          return CheckPassed(8 * 60)
+          return CheckPassed(8 * 2 * cases)
         }
       }
     }
@@ -191,7 +192,7 @@ struct CheckDeviceSteps {
             cases += 1
           }
           var random = Steps(seed: 12)
-          for _ in 0..<100 {
+          for _ in 0..<(4 * subject.cases) {
             guard let range = random.range(in: device.info, of: whole.count) else { break }
             try walk(device, whole, UInt64(range.lowerBound)..<UInt64(range.upperBound), capacity: 4)
             cases += 1

@@ -195,10 +195,9 @@ struct CheckSteps {
 
   // MARK: Faults
 
-  private static let most = 24
-
   /// All from 1 to `count`, or a spread of them.
-  static func numbers(upTo count: Int) -> [Int] {
+  private func numbers(upTo count: Int) -> [Int] {
+    let most = subject.cases
     guard count > most else { return count < 1 ? [] : Array(1...count) }
     return (0..<most).map { 1 + $0 * (count - 1) / (most - 1) }
   }
@@ -220,7 +219,7 @@ struct CheckSteps {
   private func errorAtEveryCall() throws -> CheckPassed {
     let count = try cleanRun(eager: true).beside
     var cases = 0
-    for number in Self.numbers(upTo: count) {
+    for number in numbers(upTo: count) {
       try subject.inScene { scene in
         let neighbours = try subject.neighbours()
         defer { neighbours.release() }
@@ -249,7 +248,7 @@ struct CheckSteps {
   private func noSpaceAtEveryCall() throws -> CheckPassed {
     let count = try cleanRun().beside
     var cases = 0
-    for number in Self.numbers(upTo: count) {
+    for number in numbers(upTo: count) {
       try subject.inScene { scene in
         let neighbours = try subject.neighbours()
         defer { neighbours.release() }
@@ -274,7 +273,7 @@ struct CheckSteps {
   private func cancelAtEveryCall() throws -> CheckPassed {
     let calls = try cleanRun().own
     var cases = 0
-    for number in Self.numbers(upTo: calls.count) {
+    for number in numbers(upTo: calls.count) {
       try subject.inScene { scene in
         let neighbours = try subject.neighbours()
         defer { neighbours.release() }
@@ -297,7 +296,7 @@ struct CheckSteps {
     let count = try cleanRun(eager: true, size: size).checkpoints
     guard count > 0 else { throw CheckSkipped("it can't be continued") }
     var (cases, fresh) = (0, 0)
-    for number in Self.numbers(upTo: count) {
+    for number in numbers(upTo: count) {
       try subject.inScene { scene in
         let neighbours = try subject.neighbours(size: size)
         defer { neighbours.release() }

@@ -64,6 +64,8 @@ final class CheckSubject {
   }
 
   var mayLeave: [String] { order.mayLeave }
+  /// At most so many cases of a step.
+  var cases: Int { max(2, order.cases) }
 
   var template: [String: JSONValue] {
     (order.params[""] ?? [:]).filter { stage.params?[$0.key] != nil || stage.params == nil }
