@@ -8,9 +8,11 @@ import Testing
   let new = Array("another\0passphrase\n".utf8)
   var secrets: [String: [UInt8]] { ["passphrase": passphrase, "new-passphrase": new] }
 
-  func rekeyed(_ lower: any Device, jobFolder: String, attempt: Int = 1) throws -> (bytes: [UInt8], identity: String?) {
+  func rekeyed(
+    _ lower: any Device, jobFolder: String, attempt: Int = 1, params: String = fast
+  ) throws -> (bytes: [UInt8], identity: String?) {
     try withDevice(
-      RekeyStage.self, over: lower, params: "{\(fast)}", secrets: secrets, attempt: attempt, jobFolder: jobFolder
+      RekeyStage.self, over: lower, params: "{\(params)}", secrets: secrets, attempt: attempt, jobFolder: jobFolder
     ) { device throws in
       let size = Int(try #require(try device.info().size))
       let first = try read(device, 5000, at: 0)
@@ -34,7 +36,8 @@ import Testing
         folder("old"), folder("third"),
       ])
     let before = try contents(folder("old"))
-    let after = try rekeyed(MemoryDevice(before), jobFolder: folder.path).bytes
+    let params = options.contains("luks2") ? fast : #""pbkdf": "pbkdf2", "pbkdfForceIterations": 1000"#
+    let after = try rekeyed(MemoryDevice(before), jobFolder: folder.path, params: params).bytes
     #expect(after.count == before.count)
     try write(after, to: folder("new"))
     #expect(Cryptsetup.opens(folder("new"), new))
