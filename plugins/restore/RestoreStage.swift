@@ -31,6 +31,7 @@ enum RestoreStage: Stage {
     let restore = try ImageRestore.open(url, session)
     do {
       try host.emit("source", SourceRecord(restore.config))
+      if let secret = SecretRecord(restore.config) { try host.emit("result", secret) }
     } catch {
       restore.close()
       throw error
@@ -48,7 +49,20 @@ enum RestoreStage: Stage {
   }
 }
 
-/// What the backup says about the image, for the job's result.
+/// Which Secret opens the image, as its backup names it; for the job's result.
+private struct SecretRecord: Encodable {
+  var secret: String
+  var secretNamespace: String
+
+  /// Nil where the backup names none.
+  init?(_ config: ImageConfig) {
+    guard !config.secret.isEmpty else { return nil }
+    secret = config.secret
+    secretNamespace = config.secretNamespace
+  }
+}
+
+/// What the backup says about the image.
 private struct SourceRecord: Encodable {
   var checksum: String
   var size: UInt64
