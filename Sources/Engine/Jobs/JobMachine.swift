@@ -39,7 +39,7 @@ struct JobMachine: Sendable, Equatable {
   }
 
   /// Discards that may fail before the job ends without.
-  static let discardAttempts = 3
+  static let discardAttempts = 5
 
   init(_ record: JobRecord, policy: RetryPolicy, graceSeconds: Double) {
     self.record = record
@@ -154,7 +154,7 @@ struct JobMachine: Sendable, Equatable {
       return [.persist(nil)]
     case .stopped, .failed:
       record.failures += 1
-      if case .failed(let fault) = outcome, fault.retry != .transient || record.failures >= Self.discardAttempts {
+      if case .failed(let fault) = outcome, fault.retry == .never || record.failures >= Self.discardAttempts {
         let warning = JobAction.persist(.warning, "could not remove what the job left behind: \(fault.message)")
         return [warning] + end(record.ending!, keepingLeftovers: true, now: now)
       }
