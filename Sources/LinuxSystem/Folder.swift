@@ -5,14 +5,17 @@ import Glibc
 /// which a later `sync` of the parent confirms.
 public enum Folder {
   /// Makes the folder and the missing ones above it. One that is there already is fine.
-  public static func create(_ path: String, permissions: UInt32 = 0o755) throws(SystemError) {
+  /// - Parameter parents: Whether what is missing above it is made as well; else that is an error, ENOENT.
+  public static func create(
+    _ path: String, permissions: UInt32 = 0o755, parents: Bool = true
+  ) throws(SystemError) {
     if unsafe mkdir(path, permissions) == 0 { return }
     switch Glibc.errno {
     case EEXIST:
       guard try FileStatus.of(path)?.isFolder == true else {
         throw SystemError("create folder", path: path, errno: ENOTDIR)
       }
-    case ENOENT:
+    case ENOENT where parents:
       let parent = Self.parent(of: path)
       guard parent != path else { throw .last("create folder", path: path) }
       try create(parent, permissions: permissions)

@@ -159,22 +159,24 @@ extension EndToEnd {
 
     // MARK: Standing still, and others on the same store
 
-    /// Plans that the next backup's worker stops while it brings the image's blocks: at the step at which a backup to
-    /// another store did.
-    private func stopAmongBlocks(of image: String, on host: DroverHost) throws {
+    /// Plans that the next backup's worker stops while it brings the image's blocks, at the step at which a backup to
+    /// another store did: in the middle of their files, or before it makes the first folder for them.
+    private func stopAmongBlocks(of image: String, on host: DroverHost, beforeFolders: Bool = false) throws {
       let effects = try #require(host.effects)
       let store = host.folder("tried")
       try Folder.create(store)
       #expect(try host.apply(Self.target("tried", store)).code == 0)
       #expect(try host.apply(Manifest.backup("tried", of: image, target: "tried")).code == 0)
       let steps = try effects.trace().filter {
-        $0.role == "worker" && $0.path.contains("/tried/") && $0.path.contains(".blk")
+        guard $0.role == "worker" && $0.path.contains("/tried/") else { return false }
+        return beforeFolders ? $0.call == "mkdir" && $0.path.contains("/blocks/") : $0.path.contains(".blk")
       }
       let first = try #require(steps.map(\.number).min())
       let last = try #require(steps.map(\.number).max())
       try effects.plan([
         Effects.Fault(
-          id: 1, role: .worker, step: (first + last) / 2, how: "stop", pattern: #""stage":"backup""#)
+          id: 1, role: .worker, step: beforeFolders ? first : (first + last) / 2, how: "stop",
+          pattern: #""stage":"backup""#)
       ])
     }
 
@@ -250,7 +252,7 @@ extension EndToEnd {
       let image = try TestImage.make(host.folder("parrot.img"), size: 8 << 20)
       #expect(try host.run("image", "create", "parrot", "--from-file", image.path, "--wait").code == 0)
       #expect(try host.apply(Self.target("elsewhere", store)).code == 0)
-      try stopAmongBlocks(of: "parrot", on: host)
+      try stopAmongBlocks(of: "parrot", on: host, beforeFolders: true)
       #expect(try host.apply(Manifest.backup("b1", of: "parrot", target: "elsewhere"), wait: false).code == 0)
       try host.until("its worker stands still", within: 60) { try host.effects?.fired == [1] }
       let worker = try #require(try host.run("status", "-o", "json").json["workers"]?.array?.first?["pid"]?.int)

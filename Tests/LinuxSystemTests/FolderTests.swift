@@ -54,6 +54,16 @@ import Testing
     #expect(try Folder.list(folder.path) == ["b", "c"])
   }
 
+  @Test func whatIsAboveIsMadeOnlyWhereAskedFor() throws {
+    let folder = TemporaryFolder("folder")
+    let error = #expect(throws: SystemError.self) { try Folder.create(folder("a/b"), parents: false) }
+    #expect(error?.isAbsent == true)
+    #expect(try Folder.list(folder.path) == [])
+    try Folder.create(folder("a/b"))
+    try Folder.create(folder("a/b/c"), parents: false)
+    #expect(try Folder.list(folder("a/b")) == ["c"])
+  }
+
   @Test func parents() {
     #expect(Folder.parent(of: "/a/b") == "/a")
     #expect(Folder.parent(of: "/a/b/") == "/a")

@@ -169,7 +169,8 @@ public final class FileStore: ObjectStore {
     note(Folder.parent(of: target))
   }
 
-  /// Makes the folders between the root and `path`. Each one's name is synced by the next `sync`.
+  /// Makes the folders between the root and `path`, and never the root. Each one's name is synced by the next `sync`.
+  /// Where one vanishes under its hands the rest is left to the caller's next attempt.
   private func makeFolders(above path: String) throws(StoreError) {
     var folder = root
     do throws(SystemError) {
@@ -177,12 +178,12 @@ public final class FileStore: ObjectStore {
         let parent = folder
         folder += "/\(part)"
         if try FileStatus.of(folder) == nil {
-          try Folder.create(folder, permissions: Self.folderPermissions)
+          try Folder.create(folder, permissions: Self.folderPermissions, parents: false)
           note(parent)
         }
       }
     } catch {
-      throw failure(error, writing: true)
+      if !error.isAbsent { throw failure(error, writing: true) }
     }
   }
 
