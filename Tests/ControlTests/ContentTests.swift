@@ -8,7 +8,7 @@ import TestKit
 import Testing
 
 /// An image's bytes on their way through the daemon.
-@Suite(.timeLimit(.minutes(1))) struct ContentTests {
+@Suite(.timeLimit(.minutes(5))) struct ContentTests {
   private static let mebibyte = 1 << 20
 
   /// Reads a pipe to its end, as a worker does.

@@ -5,7 +5,7 @@ import TestKit
 import Testing
 
 /// The real program, from its start to its end.
-@Suite(.timeLimit(.minutes(2)), .enabled(if: BuiltProducts.path("droverd") != nil)) struct DaemonTests {
+@Suite(.timeLimit(.minutes(6)), .enabled(if: BuiltProducts.path("droverd") != nil)) struct DaemonTests {
   private func serve(_ folder: TemporaryFolder, state: String = "state", socket: String = "drover.sock") -> [String] {
     ["serve", "--state", folder(state), "--socket", folder(socket)]
   }

@@ -4,7 +4,7 @@ import ServiceLifecycle
 import TestKit
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct EventStreamTests {
+@Suite(.timeLimit(.minutes(5))) struct EventStreamTests {
   @Test func whatIsThereIsSentAndTheAnswerEnds() async throws {
     try await TestServer.run { server in
       let events = try await server.ask("GET", "/v1/events?since=4")

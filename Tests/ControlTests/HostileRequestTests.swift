@@ -6,7 +6,7 @@ import TestKit
 import Testing
 
 /// Requests by somebody who means no good, or knows no HTTP. After each of them the server answers the next client.
-@Suite(.timeLimit(.minutes(1))) struct HostileRequestTests {
+@Suite(.timeLimit(.minutes(5))) struct HostileRequestTests {
   /// Only what a test is about is short: on a busy machine anything may take a second.
   private static func limits(_ change: (inout ServerLimits) -> Void) -> ServerLimits {
     var limits = ServerLimits()

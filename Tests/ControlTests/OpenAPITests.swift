@@ -5,7 +5,7 @@ import Testing
 @testable import ControlServer
 
 /// docs/openapi.yaml and the routes name the same paths, methods and query parameters.
-@Suite(.timeLimit(.minutes(1))) struct OpenAPITests {
+@Suite(.timeLimit(.minutes(5))) struct OpenAPITests {
   private struct Operation: Hashable, CustomStringConvertible {
     /// `GET /v1/version`.
     var name: String

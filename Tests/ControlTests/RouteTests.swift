@@ -6,7 +6,7 @@ import TestKit
 import Testing
 
 /// What the routes answer where everything is as it should be.
-@Suite(.timeLimit(.minutes(1))) struct RouteTests {
+@Suite(.timeLimit(.minutes(5))) struct RouteTests {
   static let manifest = """
     {"apiVersion":"longhorn.io/v1beta2","kind":"BackingImage","metadata":{"name":"parrot"},"spec":{"sourceType":"download"}}
     """

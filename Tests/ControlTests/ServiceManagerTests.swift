@@ -2,7 +2,7 @@ import LinuxSystem
 import TestKit
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct ServiceManagerTests {
+@Suite(.timeLimit(.minutes(5))) struct ServiceManagerTests {
   @Test(arguments: [true, false]) func aMessageArrivesOnPathsAndAbstractNames(isAbstract: Bool) throws {
     let folder = TemporaryFolder("notify")
     let name = isAbstract ? "@\(folder.path)" : folder("notify")

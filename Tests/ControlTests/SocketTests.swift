@@ -7,7 +7,7 @@ import TestKit
 import Testing
 
 /// Who may have the two paths, and what lies there before and after.
-@Suite(.timeLimit(.minutes(1))) struct SocketTests {
+@Suite(.timeLimit(.minutes(5))) struct SocketTests {
   private func make(_ folder: TemporaryFolder, name: String = "drover") throws -> ControlServer {
     try ControlServer(
       engine: FakeEngine(),

@@ -7,7 +7,7 @@ import Testing
 extension EndToEnd {
   /// Bad input gets a clear error, its exit code, and loses nothing.
   @Suite struct BadInputTests {
-    @Test(.timeLimit(.minutes(2))) func aWrongChecksumFailsAtOnceAndLeavesNothing() throws {
+    @Test(.timeLimit(.minutes(6))) func aWrongChecksumFailsAtOnceAndLeavesNothing() throws {
       let host = try DroverHost()
       let image = try TestImage.make(host.folder("parrot.img"), size: 6 << 20)
       let web = try Web()
@@ -25,7 +25,7 @@ extension EndToEnd {
       #expect(try host.imageFolders() == [])
     }
 
-    @Test(.timeLimit(.minutes(2))) func aSizeThatIsNoMultipleOf512() throws {
+    @Test(.timeLimit(.minutes(6))) func aSizeThatIsNoMultipleOf512() throws {
       let host = try DroverHost()
       try Folder.writeDurably(host.folder("odd.img"), [UInt8](repeating: 1, count: 1000))
       let web = try Web()
@@ -38,7 +38,7 @@ extension EndToEnd {
       #expect(try host.imageFolders() == [])
     }
 
-    @Test(.timeLimit(.minutes(2))) func notFoundFailsAtOnceAndUnavailableIsTriedAgain() throws {
+    @Test(.timeLimit(.minutes(6))) func notFoundFailsAtOnceAndUnavailableIsTriedAgain() throws {
       let host = try DroverHost()
       let image = try TestImage.make(host.folder("parrot.img"), size: 6 << 20)
       let web = try Web()
@@ -53,7 +53,7 @@ extension EndToEnd {
       #expect(web.requests("/parrot.img") >= 4)
     }
 
-    @Test(.timeLimit(.minutes(2))) func manifestsThatAreNotValid() throws {
+    @Test(.timeLimit(.minutes(6))) func manifestsThatAreNotValid() throws {
       let host = try DroverHost()
       let broken = try host.apply("kind: BackingImage\nmetadata: {name: a b: c\n", wait: false)
       #expect(broken.code == 2, "\(broken)")
@@ -74,14 +74,14 @@ extension EndToEnd {
       #expect(try host.run("get", "backingimage", "-o", "json").json["items"]?.array?.isEmpty == true)
     }
 
-    @Test(.timeLimit(.minutes(2))) func aCloneOfAMissingImage() throws {
+    @Test(.timeLimit(.minutes(6))) func aCloneOfAMissingImage() throws {
       let host = try DroverHost()
       let output = try host.apply(Manifest.clone("copy", of: "absent"))
       #expect(output.code == 4, "\(output)")
       #expect(output.err.contains("absent"))
     }
 
-    @Test(.timeLimit(.minutes(2))) func whatIsInUseIsNotDeletedAndASpecIsNotChanged() throws {
+    @Test(.timeLimit(.minutes(6))) func whatIsInUseIsNotDeletedAndASpecIsNotChanged() throws {
       let host = try DroverHost()
       let image = try TestImage.make(host.folder("parrot.img"), size: 64 << 20)
       let web = try Web()
@@ -105,7 +105,7 @@ extension EndToEnd {
       web.release()
     }
 
-    @Test(.timeLimit(.minutes(2))) func aStoreThatVanished() throws {
+    @Test(.timeLimit(.minutes(6))) func aStoreThatVanished() throws {
       let host = try DroverHost()
       let image = try TestImage.make(host.folder("parrot.img"), size: 4 << 20)
       try host.succeed("image", "create", "parrot", "--from-file", image.path, "--wait")
@@ -130,7 +130,7 @@ extension EndToEnd {
       #expect(done.code == 0, "\(done)")
     }
 
-    @Test(.timeLimit(.minutes(2))) func aNameThatHoldsOtherContentInTheStore() throws {
+    @Test(.timeLimit(.minutes(6))) func aNameThatHoldsOtherContentInTheStore() throws {
       let host = try DroverHost()
       let first = try TestImage.make(host.folder("1.img"), size: 4 << 20, seed: 1)
       let second = try TestImage.make(host.folder("2.img"), size: 4 << 20, seed: 2)
@@ -153,7 +153,7 @@ extension EndToEnd {
       #expect(restored.code == 0, "what was there is untouched: \(restored)")
     }
 
-    @Test(.timeLimit(.minutes(2))) func aStoreWithDamagedAndForeignFiles() throws {
+    @Test(.timeLimit(.minutes(6))) func aStoreWithDamagedAndForeignFiles() throws {
       let host = try DroverHost()
       let image = try TestImage.make(host.folder("parrot.img"), size: 8 << 20)
       try host.succeed("image", "create", "parrot", "--from-file", image.path, "--wait")
@@ -185,7 +185,7 @@ extension EndToEnd {
       #expect(broken.code != 0 && broken.err.contains("backing-image.cfg"), "\(broken)")
     }
 
-    @Test(.timeLimit(.minutes(2))) func anImageThatChangedIsNotPassedOn() throws {
+    @Test(.timeLimit(.minutes(6))) func anImageThatChangedIsNotPassedOn() throws {
       let host = try DroverHost()
       let image = try TestImage.make(host.folder("parrot.img"), size: 8 << 20)
       try host.succeed("image", "create", "parrot", "--from-file", image.path, "--wait")
@@ -203,7 +203,7 @@ extension EndToEnd {
       #expect(try FileStatus.of(host.folder("saved.img")) == nil)
     }
 
-    @Test(.timeLimit(.minutes(2))) func aCatalogThatIsGoneIsNotReplaced() throws {
+    @Test(.timeLimit(.minutes(6))) func aCatalogThatIsGoneIsNotReplaced() throws {
       let host = try DroverHost()
       let image = try TestImage.make(host.folder("parrot.img"), size: 4 << 20)
       try host.succeed("image", "create", "parrot", "--from-file", image.path, "--wait")
@@ -225,7 +225,7 @@ extension EndToEnd {
       #expect(try host.status("backingimage", "parrot")["state"] == "ready")
     }
 
-    @Test(.timeLimit(.minutes(2))) func aBackupOfAnImpossibleSize() throws {
+    @Test(.timeLimit(.minutes(6))) func aBackupOfAnImpossibleSize() throws {
       let host = try DroverHost()
       let image = try TestImage.make(host.folder("parrot.img"), size: 4 << 20)
       try host.succeed("image", "create", "parrot", "--from-file", image.path, "--wait")
@@ -254,7 +254,7 @@ extension EndToEnd {
       String(block.split(separator: "/").last!.dropLast(4))
     }
 
-    @Test(.timeLimit(.minutes(2))) func aSecondDaemonOnTheSameState() throws {
+    @Test(.timeLimit(.minutes(6))) func aSecondDaemonOnTheSameState() throws {
       let host = try DroverHost()
       let null = try OpenFile.open("/dev/null", .readWrite)
       let errors = try OpenFile.open(host.folder("second.err"), .create(permissions: 0o600))
@@ -276,7 +276,7 @@ extension EndToEnd {
       try host.succeed("status")
     }
 
-    @Test(.timeLimit(.minutes(2))) func anUploadWhoseClientGoesAway() throws {
+    @Test(.timeLimit(.minutes(6))) func anUploadWhoseClientGoesAway() throws {
       let host = try DroverHost()
       #expect(try host.apply(Manifest.image("parrot", "upload", [:]), wait: false).code == 0)
       var client: OpenFile? = try UnixClient.connect(host.socket)

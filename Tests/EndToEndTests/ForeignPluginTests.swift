@@ -32,7 +32,7 @@ extension EndToEnd {
       return hexadecimal(bytes.withUnsafeBytes { SHA512.hash($0) })
     }
 
-    @Test(.timeLimit(.minutes(2))) func aStageInCIsASourceType() throws {
+    @Test(.timeLimit(.minutes(6))) func aStageInCIsASourceType() throws {
       let checksum = sha512 { $0 }
       let output = try host.apply(
         Manifest.image("counter", "pattern", ["size": "\(Self.size)"], checksum: checksum))
@@ -42,7 +42,7 @@ extension EndToEnd {
       #expect(try TestImage.sha512(of: #require(status["path"]?.string)) == checksum)
     }
 
-    @Test(.timeLimit(.minutes(2))) func aStageInCIsAFilter() throws {
+    @Test(.timeLimit(.minutes(6))) func aStageInCIsAFilter() throws {
       let filters = """
           filters:
             - stage: xor
@@ -54,14 +54,14 @@ extension EndToEnd {
       #expect(try host.status("backingimage", "inverted")["checksum"]?.string == sha512 { ~$0 })
     }
 
-    @Test(.timeLimit(.minutes(2))) func aParameterThatThePluginRefusesFailsTheImage() throws {
+    @Test(.timeLimit(.minutes(6))) func aParameterThatThePluginRefusesFailsTheImage() throws {
       let output = try host.apply(Manifest.image("bad", "pattern", ["size": "many"]))
       #expect(output.code == 2 && output.err.contains("parameter size is no number"), "\(output)")
       let unknown = try host.apply(Manifest.image("worse", "pattern", ["size": "512", "colour": "red"]))
       #expect(unknown.code == 2 && unknown.err.contains("`colour`"), "\(unknown)")
     }
 
-    @Test(.timeLimit(.minutes(2))) func theyAreListedAndInspected() throws {
+    @Test(.timeLimit(.minutes(6))) func theyAreListedAndInspected() throws {
       let list = try host.run("plugin", "list")
       #expect(list.code == 0 && list.out.contains("pattern") && list.out.contains("xor"), "\(list)")
       let inspected = try host.run("plugin", "inspect", plugins("libdrover-stage-xor.so"))

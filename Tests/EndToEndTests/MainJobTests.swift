@@ -103,7 +103,7 @@ extension EndToEnd {
       #expect(try TestImage.sha512(of: "\(streamed.base).out") == image.sha512)
     }
 
-    @Test(.timeLimit(.minutes(2))) func backupCreateListInspectDelete() throws {
+    @Test(.timeLimit(.minutes(6))) func backupCreateListInspectDelete() throws {
       let host = try DroverHost()
       let image = try TestImage.make(host.folder("parrot.img"), size: 8 << 20)
       try host.succeed("image", "create", "parrot", "--from-file", image.path, "--wait")
@@ -128,7 +128,7 @@ extension EndToEnd {
       #expect(try host.run("backup", "inspect", url).code == 4)
     }
 
-    @Test(.timeLimit(.minutes(2))) func aSyncedRecordNeverStartsABackup() throws {
+    @Test(.timeLimit(.minutes(6))) func aSyncedRecordNeverStartsABackup() throws {
       let host = try DroverHost()
       let image = try TestImage.make(host.folder("parrot.img"), size: 4 << 20)
       try host.succeed("image", "create", "parrot", "--from-file", image.path, "--wait")

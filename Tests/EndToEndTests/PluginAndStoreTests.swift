@@ -11,7 +11,7 @@ extension EndToEnd {
     static let fixtureChecksum =
       "f3be6eca28f575f19132aca7cc5f34d815092b03fd6dddadf015e05d52cbcc8454a01ef000b4ccb1dd7aa351d92e0aa6894c193acf235002166c2b16bd8ca3a1"
 
-    @Test(.timeLimit(.minutes(2)), arguments: ["lz4", "gzip", "none"])
+    @Test(.timeLimit(.minutes(6)), arguments: ["lz4", "gzip", "none"])
     func aStoreOfLonghornsOwnIsRestored(method: String) throws {
       let host = try DroverHost()
       let fixtures = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")

@@ -22,7 +22,7 @@ extension EndToEnd {
       }
     }
 
-    @Test(.timeLimit(.minutes(2))) func aFolderThatIsNotThere() throws {
+    @Test(.timeLimit(.minutes(6))) func aFolderThatIsNotThere() throws {
       let host = try DroverHost()
       let absent = try host.apply(target(host, poll: "0"))
       #expect(absent.code == 10, "\(absent)")
@@ -36,7 +36,7 @@ extension EndToEnd {
       #expect(try host.status("backuptarget", "elsewhere")["available"] == true)
     }
 
-    @Test(.timeLimit(.minutes(2))) func aKnownTargetIsLookedAtAgain() throws {
+    @Test(.timeLimit(.minutes(6))) func aKnownTargetIsLookedAtAgain() throws {
       let host = try DroverHost()
       try Folder.create(host.folder("elsewhere"))
       let there = try host.apply(target(host, poll: "0"))
@@ -48,7 +48,7 @@ extension EndToEnd {
       #expect(tried.code == 0 && tried.err.contains("can't be used now"), "\(tried)")
     }
 
-    @Test(.timeLimit(.minutes(2))) func whatAJobHasMetTheTargetSays() throws {
+    @Test(.timeLimit(.minutes(6))) func whatAJobHasMetTheTargetSays() throws {
       let host = try DroverHost()
       let image = try TestImage.make(host.folder("parrot.img"), size: 1 << 20)
       try host.succeed("image", "create", "parrot", "--from-file", image.path, "--wait")
@@ -60,7 +60,7 @@ extension EndToEnd {
       try becomes(false, host)
     }
 
-    @Test(.timeLimit(.minutes(2))) func aForcedDeletionLeavesTheStoreAndNoRecord() throws {
+    @Test(.timeLimit(.minutes(6))) func aForcedDeletionLeavesTheStoreAndNoRecord() throws {
       let host = try DroverHost()
       let image = try TestImage.make(host.folder("parrot.img"), size: 1 << 20)
       try host.succeed("image", "create", "parrot", "--from-file", image.path, "--wait")
@@ -77,7 +77,7 @@ extension EndToEnd {
       #expect(try host.run("get", "bbi", "b1").code == 4)
     }
 
-    @Test(.timeLimit(.minutes(2))) func whoWaitsForAForeignLockIsToldSo() throws {
+    @Test(.timeLimit(.minutes(6))) func whoWaitsForAForeignLockIsToldSo() throws {
       let host = try DroverHost()
       let image = try TestImage.make(host.folder("parrot.img"), size: 1 << 20)
       try host.succeed("image", "create", "parrot", "--from-file", image.path, "--wait")
@@ -90,7 +90,7 @@ extension EndToEnd {
       #expect(waited.err.contains(#""code":"locked""#), "\(waited)")
     }
 
-    @Test(.timeLimit(.minutes(2))) func aRecordOfWhatIsNotInTheStore() throws {
+    @Test(.timeLimit(.minutes(6))) func aRecordOfWhatIsNotInTheStore() throws {
       let host = try DroverHost()
       let manifest = """
         apiVersion: longhorn.io/v1beta2

@@ -154,7 +154,8 @@ struct JobMachine: Sendable, Equatable {
       return [.persist(nil)]
     case .stopped, .failed:
       record.failures += 1
-      if case .failed(let fault) = outcome, fault.retry == .never || record.failures >= Self.discardAttempts {
+      // Whatever it was: a disk may have been full or read-only for a moment only.
+      if case .failed(let fault) = outcome, record.failures >= Self.discardAttempts {
         let warning = JobAction.persist(.warning, "could not remove what the job left behind: \(fault.message)")
         return [warning] + end(record.ending!, keepingLeftovers: true, now: now)
       }

@@ -337,9 +337,10 @@ struct CheckSteps {
         throw CheckSkipped("it can't be continued")
       }
       try verify(second, neighbours, nil, "an attempt after one that was finished")
+      let committed = try scene.listing()
       try subject.discard(scene, asJob: "job-of-somebody-else")
       let left = try scene.listing()
-      let missing = made.filter { !left.contains($0) && $0.hasPrefix("{folder}") }
+      let missing = committed.filter { !left.contains($0) && $0.hasPrefix("{folder}") }
       guard missing.isEmpty else { throw CheckFailure("discard took what was committed: \(difference([], missing))") }
       return CheckPassed(2)
     }
