@@ -54,8 +54,16 @@ extension Planner {
   public func inspection(of url: ImageBackupURL, owner: ResourceKey? = nil) -> PlannedJob {
     let target = facts.targets.filter { $0.value == url.target }.keys.min()
     return task(
-      "inspect-backup", .inspect, ["url": .string(url.text)],
+      "inspect-backup", .inspect, ["url": .string(withOptions(url, target).text)],
       owner: owner ?? ResourceKey(.backupTarget, target ?? url.target.text), target: target)
+  }
+
+  /// A backup's URL mostly comes without the options that its target is reached with.
+  func withOptions(_ url: ImageBackupURL, _ target: String?) -> ImageBackupURL {
+    guard url.target.options.isEmpty, let known = target.flatMap({ facts.targets[$0] }), known == url.target else {
+      return url
+    }
+    return ImageBackupURL(target: known, image: url.image)
   }
 
   /// The job that looks whether a target can be used.

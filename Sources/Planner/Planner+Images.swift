@@ -112,7 +112,7 @@ extension Planner {
     }
     var job = try fresh(
       name, uuid, spec, .restore,
-      source: Pipeline.Stage("restore", .source, ["url": .string(backup.text)]))
+      source: Pipeline.Stage("restore", .source, ["url": .string(withOptions(backup, target).text)]))
     job.pipeline.concurrency = concurrency
     job.target = target
     if let completed = ours.filter({ $0.value.state == .completed }).keys.min() {

@@ -40,7 +40,7 @@ import Testing
     let specs: [[String: JSONValue]] = [
       ["sourceType": "clone", "sourceParameters": ["backing-image": "ab", "data-engine": "v2"]],
       ["sourceType": "export-from-volume", "sourceParameters": ["volume-name": "v1"]],
-      ["sourceType": "restore", "sourceParameters": ["backup-url": "s3://b@r/?backingImage=ab"]],
+      ["sourceType": "restore", "sourceParameters": ["backup-url": "cifs://h/s?backingImage=ab"]],
       ["sourceType": "restore", "sourceParameters": ["backup-url": "file:///s?backup=b&volume=v"]],
       ["sourceType": "upload", "dataEngine": "v2"],
     ]
@@ -122,10 +122,14 @@ import Testing
       let fault = fault { () throws(Fault) in try BackupTarget.Spec.read(["backupTargetURL": .string(url)]) }
       #expect(fault?.code == .invalid, "\(url)")
     }
-    for url in ["s3://b@r/", "nfs://h:/p", "cifs://h/s", "azblob://c@e/"] {
+    for url in ["cifs://h/s", "azblob://c@e/"] {
       let fault = fault { () throws(Fault) in try BackupTarget.Spec.read(["backupTargetURL": .string(url)]) }
       #expect(fault?.code == .notSupported, "\(url)")
     }
+    let bucket = try BackupTarget.Spec.read(["backupTargetURL": "s3://bucket@r/", "credentialSecret": "keys"])
+    #expect(bucket.spec.url.text == "s3://bucket@r/" && bucket.warnings == [])
+    let export = try BackupTarget.Spec.read(["backupTargetURL": "nfs://h:/p?nfsOptions=hard,nfsvers=3"])
+    #expect(export.warnings == ["the NFS option \"hard\" has no effect: the target is not mounted"])
     #expect(TargetURL(folder: "/a b/ü%").text == "file:///a%20b/%C3%BC%25")
   }
 

@@ -43,6 +43,76 @@ import Testing
   }
 
   @Test(arguments: [
+    ("s3://bucket@region/", "s3://bucket@region/", "s3://bucket@region/"),
+    ("S3://bucket@region//a/b c//", "s3://bucket@region/a/b%20c", "s3://bucket@region/a/b%20c"),
+    ("s3://my.bucket-1/", "s3://my.bucket-1/", "s3://my.bucket-1/"),
+    ("nfs://Host.example:/x/y/", "nfs://host.example:/x/y", "nfs://host.example:/x/y"),
+    ("nfs://[FE80::1]:/", "nfs://[fe80::1]:/", "nfs://[fe80::1]:/"),
+    (
+      "nfs://h:/x?nfsOptions=nfsvers%3D3%2Ctimeo=5", "nfs://h:/x", "nfs://h:/x?nfsOptions=nfsvers=3,timeo=5"
+    ),
+    ("nfs://h:/x?nfsOptions=soft&nfsOptions=timeo=450", "nfs://h:/x", "nfs://h:/x?nfsOptions=soft,timeo=450"),
+    ("nfs://h:/x?nfsOptions=a,b&nfsOptions=soft", "nfs://h:/x", "nfs://h:/x?nfsOptions=a,b&nfsOptions=soft"),
+    ("nfs://h:/x?nfsOptions=", "nfs://h:/x", "nfs://h:/x"),
+  ])
+  func remoteTargets(_ text: String, _ canonical: String, _ whole: String) throws {
+    let url = try TargetURL(text)
+    #expect(url.canonical == canonical && url.text == whole)
+    let again = try TargetURL(whole)
+    #expect(again == url && again.options == url.options && again.text == whole)
+  }
+
+  @Test(arguments: [
+    "s3://", "s3://b@r/", "s3://bucket", "s3://bucket@region", "s3://a@b@c/", "s3://bucket@/", "s3://@region/",
+    "s3://bucket@host:9000/", "s3://buck et/", "s3://bucket/a/../b", "s3://bucket/a%00", "s3://bucket/a$b",
+    "s3://bucket/a,b", "s3://bucket/?x=y", "s3://bucket/a%", "s3://buck..et/", "nfs://", "nfs://h/x", "nfs://:/x",
+    "nfs://h:2049/x", "nfs://h:", "nfs://h:/a/./b", "nfs://h h:/x", "nfs://h:/x?port=1", "nfs://h:/x,y",
+    "nfs://h:/x?nfsOptions=port=0", "nfs://h:/x?nfsOptions=port=99999", "nfs://h:/x?nfsOptions=nfsvers=2",
+    "nfs://h:/x?nfsOptions=timeo=x", "nfs://h:/x?nfsOptions=port", "nfs://h:/x?nfsOptions=so%20ft",
+    "nfs://u@h:/x", "nfs://[zz]:/x",
+  ])
+  func remoteRefusals(_ text: String) {
+    #expect(fault { () throws(Fault) in try TargetURL(text) }?.code == .invalid, "\(text)")
+  }
+
+  @Test func oneStoreForLonghorn() throws {
+    let upper = try TargetURL("s3://bucket@r/Prefix")
+    let lower = try TargetURL("s3://bucket@R/prefix/")
+    #expect(upper != lower && upper.isOneTargetForLonghorn(with: lower))
+    let plain = try TargetURL("nfs://h:/x")
+    #expect(try TargetURL("nfs://H:/x/?nfsOptions=soft") == plain)
+    #expect(try !plain.isOneTargetForLonghorn(with: TargetURL("nfs://h:/y")))
+  }
+
+  @Test func mountOptions() throws {
+    let text = "nfs://h:/x?nfsOptions=vers=4.1,port=1,mountport=2,timeo=5,retrans=3,hard,soft,actimeo=1"
+    guard case .export(let export) = try TargetURL(text).place else {
+      Issue.record("no export")
+      return
+    }
+    let mount = export.mount
+    #expect(mount.version == .v4 && mount.port == 1 && mount.mountPort == 2)
+    #expect(mount.timeoutSeconds == 0.5 && mount.retransmissions == 3)
+    #expect(mount.ineffective == ["vers=4.1", "hard", "actimeo=1"])
+  }
+
+  /// The table of BackupstoreTests holds the same inputs.
+  @Test(arguments: [
+    ("s3://bucket@region/pre//fix/?backingImage=parrot", "s3://bucket@region/pre/fix?backingImage=parrot"),
+    ("s3://bucket/?backingImage=parrot", "s3://bucket/?backingImage=parrot"),
+    (
+      "nfs://Host:/x?nfsOptions=nfsvers=3%2Cport=1&backingImage=parrot",
+      "nfs://host:/x?nfsOptions=nfsvers=3,port=1&backingImage=parrot"
+    ),
+    ("nfs://host:/x?backingImage=parrot", "nfs://host:/x?backingImage=parrot"),
+  ])
+  func remoteBackups(_ text: String, _ canonical: String) throws {
+    let url = try ImageBackupURL(text)
+    #expect(url.text == canonical && url.image == "parrot")
+    #expect(try ImageBackupURL(canonical).text == canonical)
+  }
+
+  @Test(arguments: [
     ("file:///s?backingImage=parrot", "file:///s", "parrot"),
     ("file:///s?\\u0026backingImage=parrot", "file:///s", "parrot"),
     ("file:///s?u0026backingImage=parrot", "file:///s", "parrot"),

@@ -4,7 +4,7 @@ extension BackupTarget {
     public var url: TargetURL
     /// Seconds between two looks at the store; 0: never.
     public var pollSeconds: Double
-    /// Name of a Secret; a folder needs none.
+    /// Name of a Secret with the keys that the target's driver reads; only a bucket needs one.
     public var credentialSecret: String?
     /// Kept, without effect.
     public var inert: [String: JSONValue]
@@ -26,7 +26,7 @@ extension BackupTarget.Spec {
   ) throws(Fault) -> CheckedSpec<Self> {
     var reader = FieldReader(fields, path: "spec")
     guard let text = try reader.text("backupTargetURL") else {
-      throw reader.fault("backupTargetURL", "is required", hint: "write file:///absolute/folder")
+      throw reader.fault("backupTargetURL", "is required", hint: TargetURL.example)
     }
     let url = try TargetURL(text, field: "spec.backupTargetURL")
     var pollSeconds = 300.0
@@ -38,7 +38,17 @@ extension BackupTarget.Spec {
       pollSeconds = seconds
     }
     let secret = try reader.text("credentialSecret")
-    if secret != nil { reader.warnings.append("spec.credentialSecret is kept, but a folder needs no credentials") }
+    switch url.place {
+    case .bucket: break
+    case .folder:
+      if secret != nil { reader.warnings.append("spec.credentialSecret is kept, but a folder needs no credentials") }
+    case .export(let export):
+      if secret != nil { reader.warnings.append("spec.credentialSecret is kept, but NFS needs no credentials") }
+      for option in export.mount.ineffective {
+        reader.warnings.append(
+          "the NFS option \"\(ResourceName.printable(option))\" has no effect: the target is not mounted")
+      }
+    }
     let inert = reader.inert(["syncRequestedAt"])
     try reader.finish(validation)
     return CheckedSpec(

@@ -118,6 +118,9 @@ extension BackupTarget.Spec {
           hint: "make a target with another name")
       }
       changes.append(SpecChange("spec.backupTargetURL", refusal: refusal, restartsWork: true))
+    } else if url.text != new.url.text {
+      // The same store, reached in another way.
+      changes.append(SpecChange("spec.backupTargetURL", restartsWork: true))
     }
     if pollSeconds != new.pollSeconds { changes.append(SpecChange("spec.pollInterval")) }
     if credentialSecret != new.credentialSecret { changes.append(SpecChange("spec.credentialSecret")) }

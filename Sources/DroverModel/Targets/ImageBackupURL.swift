@@ -26,19 +26,20 @@ public struct ImageBackupURL: Sendable, Hashable, CustomStringConvertible {
           : "\(field): \"\(shown)\" is not the URL of an image's backup",
         hint: "write TARGET?backingImage=NAME, as status.url of a BackupBackingImage")
     }
-    guard pairs.count == 1 else {
-      throw Fault(.invalid, "\(field): \"\(shown)\" has options that a folder's URL can't have")
-    }
     guard let bytes = PercentEscapes.decoded(escaped.utf8) else {
       throw Fault(.invalid, "\(field): \"\(shown)\" has a bad percent escape")
     }
     let name = String(decoding: bytes, as: UTF8.self)
     try ResourceName.checkReference(name, "\(field): backingImage")
-    target = try TargetURL(String(sides[0]), field: field)
+    // What else stands in the query is the target's.
+    let options = pairs.filter { !$0.hasPrefix("backingImage=") }
+    target = try TargetURL(
+      options.isEmpty ? String(sides[0]) : "\(sides[0])?\(options.joined(separator: "&"))", field: field)
     image = name
   }
 
-  public var text: String { "\(target.text)?backingImage=\(image)" }
+  /// The target's options stay as they are, before the image: what opens the target is all there.
+  public var text: String { "\(target.text)\(target.options.isEmpty ? "?" : "&")backingImage=\(image)" }
   public var description: String { text }
 
   /// The rule of the worker's own reader: each form of the escape of `&` is replaced once, and the bare `u0026` only
