@@ -1,8 +1,16 @@
 import CCurl
 
 extension EasyHandle {
-  /// Sets everything that the request says. Inbox and outbox must outlive the transfer.
+  /// Sets everything that the request says, and where its answer goes. Inbox and outbox must outlive the transfer.
   mutating func configure(for request: Request, inbox: Inbox, outbox: Outbox?) throws(CurlError) {
+    try configure(for: request, outbox: outbox)
+    let context = unsafe Unmanaged.passUnretained(inbox).toOpaque()
+    unsafe try set(CURLOPT_HEADERFUNCTION, receiveHeader, context: CURLOPT_HEADERDATA, context)
+    unsafe try set(CURLOPT_WRITEFUNCTION, receiveBody, context: CURLOPT_WRITEDATA, context)
+  }
+
+  /// Sets everything that the request says.
+  mutating func configure(for request: Request, outbox: Outbox?) throws(CurlError) {
     try set(CURLOPT_URL, request.address)
     try set(CURLOPT_USERAGENT, "drover")
     try setLimits(request)
@@ -12,10 +20,6 @@ extension EasyHandle {
     // Without this, curl waits a second for a "100 Continue" that few servers send.
     lines.append("Expect:")
     try set(headers: lines)
-
-    let context = unsafe Unmanaged.passUnretained(inbox).toOpaque()
-    unsafe try set(CURLOPT_HEADERFUNCTION, receiveHeader, context: CURLOPT_HEADERDATA, context)
-    unsafe try set(CURLOPT_WRITEFUNCTION, receiveBody, context: CURLOPT_WRITEDATA, context)
   }
 
   private func setLimits(_ request: Request) throws(CurlError) {
@@ -43,6 +47,14 @@ extension EasyHandle {
     }
     if let file = request.certificateFile { try set(CURLOPT_CAINFO, file) }
     if let folder = request.certificateFolder { try set(CURLOPT_CAPATH, folder) }
+    // Takes the place of the file; the folder of the system's stays.
+    if let bundle = request.certificates { try set(CURLOPT_CAINFO_BLOB, copying: bundle) }
+    if let proxy = request.proxy {
+      // Empty strings are options too: without them libcurl looks at the environment.
+      try set(CURLOPT_PROXY, proxy.address)
+      try set(CURLOPT_NOPROXY, proxy.except)
+    }
+    if request.keepsPath { try set(CURLOPT_PATH_AS_IS, 1) }
   }
 
   private func setMethod(_ request: Request, outbox: Outbox?) throws(CurlError) {

@@ -20,6 +20,15 @@ struct EasyHandle: ~Copyable {
     _ = unsafe ccurl_set_pointer(pointer, CURLOPT_ERRORBUFFER, messageBuffer)
   }
 
+  /// Forgets every option; connections stay open.
+  mutating func reset() {
+    unsafe curl_easy_reset(pointer)
+    unsafe curl_slist_free_all(headers)
+    unsafe headers = nil
+    unsafe messageBuffer.pointee = 0
+    _ = unsafe ccurl_set_pointer(pointer, CURLOPT_ERRORBUFFER, messageBuffer)
+  }
+
   deinit {
     unsafe curl_easy_cleanup(pointer)
     unsafe curl_slist_free_all(headers)
@@ -47,6 +56,22 @@ struct EasyHandle: ~Copyable {
     }
     try check(code, CURLOPT_COPYPOSTFIELDS)
   }
+
+  /// libcurl does not copy them: they must stay until the transfer is over.
+  func setBody(lent bytes: UnsafeRawBufferPointer) throws(CurlError) {
+    guard let base = bytes.baseAddress, bytes.count > 0 else { return try setBody([]) }
+    try set(CURLOPT_POSTFIELDSIZE_LARGE, offset: Int64(bytes.count))
+    let code = unsafe ccurl_set_pointer(pointer, CURLOPT_POSTFIELDS, UnsafeMutableRawPointer(mutating: base))
+    try check(code, CURLOPT_POSTFIELDS)
+  }
+
+  /// libcurl copies them.
+  func set(_ option: CURLoption, copying bytes: [UInt8]) throws(CurlError) {
+    let code = unsafe bytes.withUnsafeBytes { unsafe ccurl_set_blob(pointer, option, $0.baseAddress, $0.count) }
+    try check(code, option)
+  }
+
+  func perform() -> CURLcode { unsafe curl_easy_perform(pointer) }
 
   func set(_ option: CURLoption, _ callback: ccurl_data_callback, context: CURLoption, _ value: UnsafeMutableRawPointer)
     throws(CurlError)

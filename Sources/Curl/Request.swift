@@ -13,6 +13,12 @@ public struct Request {
   public var certificateFile: String?
   /// Folder of hashed certificates that takes the place of the system's.
   public var certificateFolder: String?
+  /// The same as PEM in memory; takes the place of `certificateFile`.
+  public var certificates: [UInt8]?
+  /// Nil asks the environment.
+  public var proxy: Proxy?
+  /// Send the path of `address` byte by byte as it is, with its dots.
+  public var keepsPath = false
   /// Until the connection stands, TLS included.
   public var connectSeconds: Double = 30
   /// Longest silence while the caller waits, in seconds; nil: none is too long. Time in which the caller
@@ -24,6 +30,19 @@ public struct Request {
   public init(_ method: Method = .get, _ address: String) {
     self.method = method
     self.address = address
+  }
+
+  /// A proxy that is used whatever the environment says.
+  public struct Proxy: Sendable {
+    /// Empty: none.
+    public var address: String
+    /// Hosts that are reached without it, as in `NO_PROXY`.
+    public var except: String
+
+    public init(address: String, except: String) {
+      self.address = address
+      self.except = except
+    }
   }
 
   public enum Method: String, Sendable {
