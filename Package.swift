@@ -70,12 +70,14 @@ let package = Package(
     .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
     .target(name: "CZstd", linkerSettings: [.linkedLibrary("zstd")]),
     .target(name: "CLua", linkerSettings: [.linkedLibrary("lua5.4")]),
+    .target(name: "CNFS", linkerSettings: [.linkedLibrary("nfs")]),
 
     // Wrappers.
     .target(name: "LinuxSystem", dependencies: ["CLinux"], swiftSettings: wrapper),
     .target(name: "OpenSSL", dependencies: ["COpenSSL"], swiftSettings: wrapper),
     .target(name: "Compression", dependencies: ["CLZ4", "CZlib", "CZstd"], swiftSettings: wrapper),
     .target(name: "Curl", dependencies: ["CCurl"], swiftSettings: wrapper),
+    .target(name: "NFS", dependencies: ["CNFS", "LinuxSystem"], swiftSettings: wrapper),
 
     // Values.
     .target(name: "DroverModel", swiftSettings: base),
@@ -91,7 +93,9 @@ let package = Package(
     // Data.
     .target(name: "DiskImage", dependencies: ["Compression", "LinuxSystem", "OpenSSL"], swiftSettings: base),
     .target(name: "LUKS", dependencies: ["CCryptsetup", "DiskImage", "LinuxSystem"], swiftSettings: wrapper),
-    .target(name: "Backupstore", dependencies: ["LinuxSystem", "OpenSSL", "Compression"], swiftSettings: base),
+    .target(
+      name: "Backupstore", dependencies: ["DroverModel", "LinuxSystem", "OpenSSL", "Compression", "Curl", "NFS"],
+      swiftSettings: base),
     .target(name: "StageKit", dependencies: ["CDroverPlugin", "LinuxSystem"], swiftSettings: base),
     stage("clone", "CloneStage", ["DiskImage", "LinuxSystem"]),
     stage("crypto", "CryptoStage", ["DiskImage", "LUKS", "LinuxSystem", "OpenSSL"]),
@@ -160,8 +164,9 @@ let package = Package(
     tests(
       "BackupstoreTests",
       [
-        "Backupstore", "BackupStage", "RestoreStage", "StageKit", "Compression", "OpenSSL", "LinuxSystem", "Runner",
-        "ChildProtocol", "DroverModel",
+        "Backupstore", "BackupStage", "RestoreStage", "StageKit", "Compression", "Curl", "NFS", "OpenSSL",
+        "LinuxSystem",
+        "Runner", "ChildProtocol", "DroverModel",
       ],
       resources: [.copy("Fixtures")]),
     tests(

@@ -32,13 +32,29 @@ import Testing
     ("file://", .invalid), ("file:///a/../b", .invalid), ("file:///a/./b", .invalid), ("file:///a%zz", .invalid),
     ("file:///a%2", .invalid), ("file:///a%", .invalid), ("file:///a%00b", .invalid), ("file:///a%ff", .invalid),
     ("file:///a/%2e%2E/b", .invalid), ("file:///a%2F..", .invalid), ("file:///%2e", .invalid),
-    ("s3://bucket@region/prefix", .notSupported), ("nfs://host:/export", .notSupported),
+    ("s3://b@region/prefix", .invalid), ("nfs://host/export", .invalid), ("cifs://h/s", .notSupported),
     ("azblob://c@core.windows.net/", .notSupported), ("gopher://x/", .notSupported),
   ])
   func refusals(_ text: String, _ code: StoreError.Code) throws {
     let error = storeError { _ = try StoreURL(text) }
     #expect(error?.code == code)
     #expect(error?.retry == .never)
+  }
+
+  /// The table of DroverModelTests holds the same inputs.
+  @Test(arguments: [
+    ("s3://bucket@region/pre//fix/?backingImage=parrot", "s3://bucket@region/pre/fix?backingImage=parrot"),
+    ("s3://bucket/?backingImage=parrot", "s3://bucket/?backingImage=parrot"),
+    (
+      "nfs://Host:/x?nfsOptions=nfsvers=3%2Cport=1&backingImage=parrot",
+      "nfs://host:/x?nfsOptions=nfsvers=3,port=1&backingImage=parrot"
+    ),
+    ("nfs://host:/x?backingImage=parrot", "nfs://host:/x?backingImage=parrot"),
+  ])
+  func remoteBackups(_ text: String, _ canonical: String) throws {
+    let url = try ImageBackupURL(text)
+    #expect(url.description == canonical && url.name == "parrot")
+    #expect(try ImageBackupURL(canonical).description == canonical)
   }
 
   @Test(arguments: [

@@ -11,7 +11,9 @@ enum BackupStage: Stage {
   static let roles: Roles = .sink
   static let parallel = true
   static let params: [String: Parameter]? = [
-    "target": Parameter(required: true, "URL of the backup target, file:///absolute/folder"),
+    "target": Parameter(
+      required: true,
+      "URL of the backup target: file:///absolute/folder, s3://BUCKET@REGION/PREFIX or nfs://HOST:/EXPORT/PATH"),
     "name": Parameter(required: true, "name of the image in the store"),
     "checksum": Parameter("SHA-512 of the image file, 128 hexadecimal digits"),
     "labels": Parameter("labels of the backup"),
@@ -26,18 +28,20 @@ enum BackupStage: Stage {
 
   static func plan(_ request: OpenRequest, below: Plan?, host: any Host) throws -> Plan? {
     let params = try BackupParams(request)
-    let folder = nearestFolder(params.target.path)
+    // What is not on this host takes no space of it.
+    let folder = params.target.isFolder ? nearestFolder(params.target.path) : nil
     var isThere = false
     // A folder that the opening will make has nothing in it.
-    if !params.create || folder == params.target.path {
-      let store = try openStore(params.target)
+    if !params.create || !params.target.isFolder || folder == params.target.path {
+      let store = try request.openStore(params.target)
       if let size = below?.size {
         isThere = try params.request(size: size, info: nil, request, readSource: { _, _ in }).check(
           at: params.target, in: store)
       }
     }
     return Plan(
-      size: below?.size, dataSize: below?.dataSize, space: isThere ? 0 : below?.dataSize ?? below?.size ?? 0,
+      size: below?.size, dataSize: below?.dataSize,
+      space: isThere || !params.target.isFolder ? 0 : below?.dataSize ?? below?.size ?? 0,
       spacePath: folder, lock: "images in \(params.target)")
   }
 
@@ -53,18 +57,21 @@ enum BackupStage: Stage {
     let reader = SourceReader(device: source)
     let backup = try ImageBackup.open(
       params.request(size: size, info: info, request) { try reader.read(into: $0, at: $1) }, at: params.target,
-      try session(params, host))
+      try session(params, request, host))
     return BackupDevice(backup, host: host)
   }
 
   static func discard(_ request: OpenRequest, host: any Host) throws {
     let params = try BackupParams(request)
-    try ImageBackup.discard(name: params.name, jobFolder: request.jobFolder, try session(params, host))
+    try ImageBackup.discard(name: params.name, jobFolder: request.jobFolder, try session(params, request, host))
   }
 
-  private static func session(_ params: BackupParams, _ host: any Host) throws -> StoreSession {
+  private static func session(
+    _ params: BackupParams, _ request: OpenRequest, _ host: any Host
+  ) throws -> StoreSession {
     StoreSession(
-      store: try openStore(params.target, create: params.create), observer: HostObserver(host: host), timing: timing)
+      store: try request.openStore(params.target, create: params.create), observer: HostObserver(host: host),
+      timing: timing)
   }
 
   /// The folder itself, or the one above it that is there.

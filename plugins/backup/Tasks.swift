@@ -19,7 +19,7 @@ enum DeleteBackupTask: Stage {
   static func run(_ request: OpenRequest, host: any Host) throws {
     let url = try ImageBackupURL(request.params(as: URLParams.self).url)
     let session = StoreSession(
-      store: try openStore(url.target), observer: HostObserver(host: host),
+      store: try request.openStore(url.target), observer: HostObserver(host: host),
       lockJournal: LockJournal(path: "\(request.jobFolder)/delete-backup.locks"), timing: BackupStage.timing)
     let result = try ImageDeletion.delete(
       url.name, note: "\(request.jobFolder)/delete-backup.listed", session)
@@ -39,7 +39,7 @@ enum InspectBackupTask: Stage {
 
   static func run(_ request: OpenRequest, host: any Host) throws {
     let url = try ImageBackupURL(request.params(as: URLParams.self).url)
-    let config = try openStore(url.target).completeImage(url)
+    let config = try request.openStore(url.target).completeImage(url)
     try host.emit("result", InspectionRecord(url, config))
   }
 }
@@ -61,7 +61,8 @@ enum ProbeTargetTask: Stage {
 
   static func run(_ request: OpenRequest, host: any Host) throws {
     let params = try request.params(as: Params.self)
-    let probe = TargetProbe(try StoreURL(params.target), create: params.create ?? false)
+    let probe = TargetProbe(
+      try StoreURL(params.target), credentials: request.credentials, create: params.create ?? false)
     try host.emit(
       "result",
       ProbeRecord(

@@ -9,7 +9,7 @@ enum RestoreStage: Stage {
   static let roles: Roles = .source
   static let parallel = true
   static let params: [String: Parameter]? = [
-    "url": Parameter(required: true, "URL of the backup, file:///absolute/folder?backingImage=NAME")
+    "url": Parameter(required: true, "URL of the backup: TARGET?backingImage=NAME")
   ]
 
   /// How the stage keeps its lock. Only a test has another.
@@ -19,14 +19,14 @@ enum RestoreStage: Stage {
 
   static func plan(_ request: OpenRequest, below: Plan?, host: any Host) throws -> Plan? {
     let url = try ImageBackupURL(request.params(as: Params.self).url)
-    let config = try openStore(url.target).completeImage(url)
+    let config = try request.openStore(url.target).completeImage(url)
     return Plan(size: config.size, dataSize: config.dataSize, lock: "images in \(url.target)")
   }
 
   static func open(_ request: OpenRequest, host: any Host) throws -> any Device {
     let url = try ImageBackupURL(request.params(as: Params.self).url)
     let session = StoreSession(
-      store: try openStore(url.target), observer: HostObserver(host: host), lockJournal: journal(request),
+      store: try request.openStore(url.target), observer: HostObserver(host: host), lockJournal: journal(request),
       timing: timing)
     let restore = try ImageRestore.open(url, session)
     do {
@@ -41,7 +41,7 @@ enum RestoreStage: Stage {
 
   static func discard(_ request: OpenRequest, host: any Host) throws {
     let url = try ImageBackupURL(request.params(as: Params.self).url)
-    try journal(request).removeLocks(from: openStore(url.target))
+    try journal(request).removeLocks(from: request.openStore(url.target))
   }
 
   private static func journal(_ request: OpenRequest) -> LockJournal {

@@ -15,6 +15,9 @@ public protocol ObjectStore: AnyObject, Sendable {
   /// The target's canonical URL: no options, no secrets.
   var url: String { get }
 
+  /// Throws where objects as long as a block can't be written at all, whatever is tried; asked before a backup begins.
+  func checkTakesBlocks() throws(StoreError)
+
   /// Nil: certainly not there.
   func status(of path: String, deadline: Deadline) throws(StoreError) -> ObjectStatus?
 
@@ -61,6 +64,10 @@ public struct TemporaryMark: Sendable, Hashable {
   }
 
   var suffix: String { ".tmp.\(digits)" }
+}
+
+extension ObjectStore {
+  public func checkTakesBlocks() throws(StoreError) {}
 }
 
 public struct ObjectStatus: Sendable, Hashable {

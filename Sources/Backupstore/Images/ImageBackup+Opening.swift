@@ -7,6 +7,7 @@ extension ImageBackup {
     _ request: ImageBackupRequest, at target: StoreURL, _ session: StoreSession
   ) throws -> ImageBackup {
     try request.validate()
+    try session.store.checkTakesBlocks()
     var session = session
     session.lockJournal = BackupJournal(folder: request.jobFolder).locks
     let lock = try StoreLock.acquire(.use, session)
@@ -119,6 +120,7 @@ extension ImageBackupRequest {
   /// backup of the same content. Has no effect on anything.
   public func check(at target: StoreURL, in store: any ObjectStore) throws(StoreError) -> Bool {
     try validate()
+    try store.checkTakesBlocks()
     guard let config = try store.imageConfig(name), config.isComplete else { return false }
     try requireSameContent(config, at: ImageBackupURL(target: target, name: name))
     return true

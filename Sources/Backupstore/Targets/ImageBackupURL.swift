@@ -31,5 +31,8 @@ public struct ImageBackupURL: Sendable, Hashable, CustomStringConvertible {
     name = found
   }
 
-  public var description: String { "\(target)?backingImage=\(name)" }
+  /// With the target's options, as Longhorn writes it.
+  public var description: String {
+    "\(target.text)\(target.text.contains("?") ? "&" : "?")backingImage=\(name)"
+  }
 }

@@ -1,12 +1,19 @@
+public import DroverModel
+
 /// Where a backup target is. Source: longhorn-format, 1.1.
 ///
-/// A folder is `file:///absolute/folder`, which is the canonical form, or Longhorn's own `vfs:///absolute/folder`.
+/// A folder is `file:///absolute/folder`, which is the canonical form, or Longhorn's own `vfs:///absolute/folder`; a bucket
+/// is `s3://BUCKET@REGION/PREFIX`, an export `nfs://HOST:/EXPORT/PATH`. What the grammar of the last two takes is decided
+/// in one place for daemon and worker: `TargetURL`.
 public struct StoreURL: Sendable, Hashable, CustomStringConvertible {
-  /// Absolute, without doubled or trailing slashes, percent escapes resolved.
-  public let path: String
+  public let place: TargetURL.Place
+  /// Canonical, without options.
+  public let description: String
+  /// Canonical, with the options that a driver needs.
+  public let text: String
 
-  /// Throws `invalid` for what is no such URL, `not-supported` for other schemes. A query is dropped: folders have no
-  /// options.
+  /// Throws `invalid` for what is no such URL, `not-supported` for other schemes. Of a query only `nfsOptions` is the
+  /// target's, and only where it is an export.
   public init(_ text: String) throws(StoreError) {
     let text = Self.unquoted(text)
     guard let colon = text.firstRange(of: "://") else {
@@ -16,9 +23,9 @@ public struct StoreURL: Sendable, Hashable, CustomStringConvertible {
     }
     let scheme = text[..<colon.lowerBound].lowercased()
     guard scheme == "file" || scheme == "vfs" else {
-      throw StoreError(
-        .notSupported, "backup targets of scheme \(scheme) are not supported: \(Self.withoutUser(text))",
-        hint: "use file:///absolute/folder")
+      let target = try Self.remote(text, scheme)
+      (place, description, self.text) = (target.place, target.canonical, target.text)
+      return
     }
     let rest = text[colon.upperBound...].prefix { $0 != "?" && $0 != "#" }
     guard rest.hasPrefix("/") else {
@@ -33,11 +40,39 @@ public struct StoreURL: Sendable, Hashable, CustomStringConvertible {
     guard !parts.contains("..") && !parts.contains(".") else {
       throw StoreError(.invalid, "\(text.debugDescription) holds . or .. in its path", hint: "write the path plainly")
     }
-    path = "/" + parts.joined(separator: "/")
+    let path = "/" + parts.joined(separator: "/")
+    place = .folder(path: path)
+    description = "file://" + Self.percentEncoded(path)
+    self.text = description
   }
 
-  /// Canonical, without a query.
-  public var description: String { "file://" + Self.percentEncoded(path) }
+  private static func remote(_ text: String, _ scheme: String) throws(StoreError) -> TargetURL {
+    let sides = text.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+    let options = (sides.count == 2 ? sides[1] : "").split(separator: "&").filter { $0.hasPrefix("nfsOptions=") }
+    let target = scheme == "nfs" && !options.isEmpty ? "\(sides[0])?\(options.joined(separator: "&"))" : "\(sides[0])"
+    do throws(Fault) {
+      return try TargetURL(target, field: "target")
+    } catch {
+      let known = ["s3", "nfs", "cifs", "azblob"].contains(scheme)
+      throw StoreError(
+        known && error.code == .invalid ? .invalid : .notSupported, error.message, hint: error.hint ?? "")
+    }
+  }
+
+  /// Absolute: of the folder, in the export, or `/` and the prefix in the bucket.
+  public var path: String {
+    switch place {
+    case .folder(let path): path
+    case .bucket(let bucket): "/\(bucket.prefix)"
+    case .export(let export): export.path
+    }
+  }
+
+  /// Whether it is a folder of this host.
+  public var isFolder: Bool { if case .folder = place { true } else { false } }
+
+  public static func == (left: Self, right: Self) -> Bool { left.description == right.description }
+  public func hash(into hasher: inout Hasher) { hasher.combine(description) }
 
   /// Without the artefacts that shells and JSON printers leave: quotes around it, `&` as an escape. Each form of the
   /// escape is replaced once, as Longhorn does, and the bare one only where a query's key follows, since it may well
@@ -89,13 +124,5 @@ public struct StoreURL: Sendable, Hashable, CustomStringConvertible {
       }
     }
     return output
-  }
-
-  /// For an error: whatever stands where credentials might.
-  private static func withoutUser(_ text: String) -> String {
-    guard let scheme = text.firstRange(of: "://"), let at = text.lastIndex(of: "@"), at > scheme.upperBound else {
-      return text
-    }
-    return String(text[..<scheme.upperBound] + text[text.index(after: at)...])
   }
 }

@@ -6,10 +6,10 @@ public struct TargetProbe: Sendable, Hashable {
   public var problem: StoreError?
 
   /// Reaches the target and lists its images; changes nothing but that, with `create`, an absent folder is made.
-  public init(_ url: StoreURL, create: Bool) {
+  public init(_ url: StoreURL, credentials: StoreCredentials = .none, create: Bool) {
     self.url = url
     do throws(StoreError) {
-      _ = try openStore(url, create: create).imageNames()
+      _ = try openStore(url, credentials: credentials, create: create).imageNames()
     } catch {
       problem = error
     }
