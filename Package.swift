@@ -64,6 +64,8 @@ let package = Package(
     .target(name: "CDroverPlugin"),
     .target(name: "CLinux"),
     .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("crypto")]),
+    // Optimized in debug builds as well: else it is slower there than what it is to be faster than.
+    .target(name: "CSHA512", cSettings: [.unsafeFlags(["-O2"])]),
     .target(name: "CCryptsetup", linkerSettings: [.linkedLibrary("cryptsetup")]),
     .target(name: "CCurl", linkerSettings: [.linkedLibrary("curl")]),
     .target(name: "CLZ4", linkerSettings: [.linkedLibrary("lz4")]),
@@ -74,7 +76,7 @@ let package = Package(
 
     // Wrappers.
     .target(name: "LinuxSystem", dependencies: ["CLinux"], swiftSettings: wrapper),
-    .target(name: "OpenSSL", dependencies: ["COpenSSL"], swiftSettings: wrapper),
+    .target(name: "OpenSSL", dependencies: ["COpenSSL", "CSHA512", "LinuxSystem"], swiftSettings: wrapper),
     .target(name: "Compression", dependencies: ["CLZ4", "CZlib", "CZstd"], swiftSettings: wrapper),
     .target(name: "Curl", dependencies: ["CCurl"], swiftSettings: wrapper),
     .target(name: "NFS", dependencies: ["CNFS", "LinuxSystem"], swiftSettings: wrapper),

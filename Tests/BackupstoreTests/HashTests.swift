@@ -1,5 +1,6 @@
-import OpenSSL
 import Testing
+
+@testable import OpenSSL
 
 @Suite struct HashTests {
   /// FIPS 180-4 examples.
@@ -44,5 +45,46 @@ import Testing
     #expect(bytes(hexadecimal: "0001abFF") == [0, 1, 0xab, 0xff])
     #expect(bytes(hexadecimal: "") == [])
     for text in ["0", "0g", "0x", " 00", "\u{ff10}0"] { #expect(bytes(hexadecimal: text) == nil) }
+  }
+}
+
+/// Many blocks side by side have the hashes that libcrypto has for each of them alone.
+@Suite struct BlockHasherTests {
+  @Test func manyThreadsAndLengths() async {
+    let hasher = BlockHasher()
+    // Whole message blocks go through the lanes, the others do not.
+    let lengths = [0, 1, 127, 128, 129, 256, 384, 1000, 1024, 4096, 1 << 20, 2 << 20]
+    await withTaskGroup(of: Bool.self) { group in
+      for seed in 0..<96 {
+        group.addTask {
+          let length = lengths[seed % lengths.count]
+          let block = noise(length, seed: UInt64(seed))
+          return block.withUnsafeBytes { hasher.hash($0) == BlockHash.hash($0) }
+        }
+      }
+      for await isEqual in group { #expect(isEqual) }
+    }
+  }
+
+  /// Each width that the processor has, each number of lanes, lengths around the padding's.
+  @Test(arguments: [(false, 4), (true, 4), (true, 8)]) func everyLane(_ avx512: Bool, _ lanes: Int) {
+    let content = noise(lanes * 1024, seed: 7)
+    content.withUnsafeBytes { bytes in
+      for length in stride(from: 0, through: 1024, by: 128) {
+        for count in 1...lanes {
+          let blocks = (0..<count).map { UnsafeRawBufferPointer(rebasing: bytes[($0 * 1000)..<($0 * 1000 + length)]) }
+          guard let hashes = BlockHasher.hashes(of: blocks, avx512: avx512, lanes: lanes) else { return }
+          #expect(hashes == blocks.map { SHA512.hash($0) }, "\(count) of \(length) bytes")
+        }
+      }
+    }
+  }
+
+  private func noise(_ length: Int, seed: UInt64) -> [UInt8] {
+    var state = seed &* 0x9e37_79b9_7f4a_7c15 &+ 1
+    return (0..<length).map { _ in
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return UInt8(truncatingIfNeeded: state >> 33)
+    }
   }
 }

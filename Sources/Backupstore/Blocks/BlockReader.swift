@@ -1,10 +1,12 @@
 import Compression
+import OpenSSL
 
 /// Reads blocks of images: whatever method they were stored with, and never one whose content is not what its name says.
 final class BlockReader: Sendable {
   private let store: any ObjectStore
   private let image: String
   private let buffers = BlockBuffers()
+  private let hasher = BlockHasher()
 
   /// `image` is for errors.
   init(_ store: any ObjectStore, image: String) {
@@ -59,7 +61,7 @@ final class BlockReader: Sendable {
     for method in sniffed == .none ? [.none] : [sniffed, .none] {
       do throws(CompressionError) {
         let length = try codec.unpack(stored, method, into: output)
-        if length == output.count && BlockName(of: UnsafeRawBufferPointer(output)) == entry.name { return nil }
+        if length == output.count && BlockName(of: UnsafeRawBufferPointer(output), by: hasher) == entry.name { return nil }
         reason =
           reason
           ?? (length == output.count

@@ -13,6 +13,14 @@ public struct BlockName: Hashable, Sendable, Comparable, CustomStringConvertible
     }
   }
 
+  /// The same; blocks until its turn in a batch has come.
+  init(of block: UnsafeRawBufferPointer, by hasher: BlockHasher) {
+    self = withUnsafeTemporaryAllocation(byteCount: BlockHash.length, alignment: 8) { hash in
+      hasher.hash(block, into: hash)
+      return BlockName(bytes: UnsafeRawBufferPointer(hash))
+    }
+  }
+
   /// 32 bytes.
   public init(bytes: UnsafeRawBufferPointer) {
     precondition(bytes.count == BlockHash.length)

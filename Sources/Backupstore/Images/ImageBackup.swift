@@ -1,4 +1,5 @@
 import LinuxSystem
+import OpenSSL
 import Synchronization
 
 /// An image's backup while it is made: takes blocks in any order from many threads, and turns them into a complete
@@ -17,6 +18,7 @@ public final class ImageBackup: Sendable {
   /// A complete backup of the same content that was there before; nil: this one is being made.
   let existing: ImageConfig?
   private let zeroNames: (whole: BlockName, last: BlockName)
+  private let hasher = BlockHasher()
   private let table: Mutex<Table>
   /// The journal is needed no more once the lock is released: before, it is what names a lock that a death leaves.
   let isDone = Atomic(false)
@@ -158,7 +160,7 @@ public final class ImageBackup: Sendable {
   }
 
   private func writeBlock(_ block: UnsafeRawBufferPointer, at offset: UInt64) throws(StoreError) {
-    let name = BlockName(of: block)
+    let name = BlockName(of: block, by: hasher)
     if let expected = expectedName(at: offset), expected != name { throw rotten(at: offset) }
     if let existing { try compare(name, with: existing, at: offset) }
     if existing == nil || name != zeroName(at: offset) || existing?.block(at: offset) != nil {
