@@ -6,34 +6,36 @@ public final class ImageRestore: Sendable {
   public let url: ImageBackupURL
   /// Changes when the backup is made anew.
   public let identity: String
-  private let lock: StoreLock?
+  private let store: any ObjectStore
+  private let lock: PendingLock?
   private let reader: BlockReader
 
-  private init(config: ImageConfig, url: ImageBackupURL, store: any ObjectStore, lock: StoreLock?) {
+  private init(config: ImageConfig, url: ImageBackupURL, store: any ObjectStore, lock: PendingLock?) {
     self.config = config
     self.url = url
+    self.store = store
     self.lock = lock
     let digest = config.encoded().withUnsafeBytes { hexadecimal(SHA512.hash($0).prefix(16)) }
     identity = "\(config.size):\(digest)"
     reader = BlockReader(store, image: config.name)
   }
 
-  /// Takes the lock and loads the config. A store that may not be written is read without a lock: every block is checked
-  /// anyway. Throws `not-found`, `unfinished-backup`, `bad-config`.
+  /// Loads the config, and takes the lock beside the reading: every block is checked in any case, and one that is missing
+  /// or bad is only believed to be once the lock was there. A store that may not be written is read without one. Throws `not-found`, `unfinished-backup`, `bad-config`.
   public static func open(_ url: ImageBackupURL, _ session: StoreSession) throws(StoreError) -> ImageRestore {
     let lock = try optionalLock(session)
     do throws(StoreError) {
       let config = try session.store.completeImage(url)
       return ImageRestore(config: config, url: url, store: session.store, lock: lock)
     } catch {
-      lock?.release()
+      lock?.close()
       throw error
     }
   }
 
-  private static func optionalLock(_ session: StoreSession) throws(StoreError) -> StoreLock? {
+  private static func optionalLock(_ session: StoreSession) throws(StoreError) -> PendingLock? {
     do throws(StoreError) {
-      return try StoreLock.acquire(.use, session)
+      return try PendingLock(.use, session)
     } catch  where error.code == .notPermitted || error.code == .credentialsRefused {
       session.observer.log(.warning, "reading without a lock, since the store can't be written: \(error.message)")
       // Where it could be written a moment ago, a lock may have come into being.
@@ -81,6 +83,7 @@ public final class ImageRestore: Sendable {
 
   /// Fills the buffer, holes with zeros. The range lies in the image.
   public func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(StoreError) {
+    try lock?.checkFailure()
     guard offset <= config.size, UInt64(buffer.count) <= config.size - offset else {
       throw StoreError(
         .invalid, "\(buffer.count) bytes at offset \(offset) reach beyond the \(config.size) bytes of \(url)")
@@ -94,7 +97,7 @@ public final class ImageRestore: Sendable {
       let piece = UnsafeMutableRawBufferPointer(
         rebasing: buffer[done..<(done + min(length - within, buffer.count - done))])
       if let name = config.block(at: start) {
-        try reader.read(BlockEntry(offset: start, name: name), length: length, from: within, into: piece)
+        try read(BlockEntry(offset: start, name: name), length: length, from: within, into: piece)
       } else {
         piece.initializeMemory(as: UInt8.self, repeating: 0)
       }
@@ -102,5 +105,22 @@ public final class ImageRestore: Sendable {
     }
   }
 
-  public func close() { lock?.release() }
+  private func read(
+    _ entry: BlockEntry, length: Int, from start: Int, into output: UnsafeMutableRawBufferPointer
+  ) throws(StoreError) {
+    let wasSettled = lock?.isSettled ?? true
+    do throws(StoreError) {
+      try reader.read(entry, length: length, from: start, into: output)
+    } catch  where !wasSettled && (error.code == .missingBlock || error.code == .badBlock) {
+      // Somebody may have been deleting it, and have made the backup anew.
+      try lock?.settled()
+      guard try store.completeImage(url) == config else {
+        throw StoreError(
+          .sourceChanged, "\(url) was replaced while it was opened", hint: "the restore begins anew", retry: .transient)
+      }
+      try reader.read(entry, length: length, from: start, into: output)
+    }
+  }
+
+  public func close() { lock?.close() }
 }

@@ -3,28 +3,23 @@ extension StoreLock {
   /// until `timing.patience` is over (`locked`) or the observer cancels.
   public static func acquire(_ type: LockType, _ session: StoreSession) throws(StoreError) -> StoreLock {
     let lock = try acquireUnrefreshed(type, session)
-    do throws(StoreError) { try lock.startRefreshing() } catch {
-      lock.release()
+    try lock.startRefreshingOrRelease()
+    return lock
+  }
+
+  func startRefreshingOrRelease() throws(StoreError) {
+    do throws(StoreError) { try startRefreshing() } catch {
+      release()
       throw error
     }
-    return lock
   }
 
   /// The same without the thread that refreshes.
   static func acquireUnrefreshed(_ type: LockType, _ session: StoreSession) throws(StoreError) -> StoreLock {
-    let folder = LockFolder(store: session.store, path: StoreLayout.imageLocks)
+    let attempt = try LockAttempt.first(type, session)
     let end = session.timing.patience.map { session.clock.bootSeconds() + $0 }
-    let name = StoreName.random("lock")
-    if let journal = session.lockJournal {
-      let earlier = AbandonedWrites(store: session.store, locks: try journal.abandoned())
-      try earlier.removeLocks(in: folder)
-      if !journal.keepsReleased { try journal.release(earlier.locks) }
-      try journal.add(name)
-    }
-    if let mark = TemporaryMark(lock: name) { session.store.mark(temporaries: mark) }
     while true {
       try session.observer.checkCancelled()
-      let attempt = LockAttempt(name: name, type: type, folder: folder, session: session)
       switch try attempt.run() {
       case .acquired(let lock):
         attempt.removeLongExpired(except: lock)
@@ -34,11 +29,10 @@ extension StoreLock {
       }
     }
   }
-
 }
 
 /// One attempt to take a lock, from its file's first appearance to the last look at the others.
-private struct LockAttempt {
+struct LockAttempt: Sendable {
   let name: String
   let type: LockType
   let folder: LockFolder
@@ -52,31 +46,57 @@ private struct LockAttempt {
   private var clock: any StoreClock { session.clock }
   private var timing: LockTiming { session.timing }
 
-  init(name: String, type: LockType, folder: LockFolder, session: StoreSession) {
-    self.name = name
-    self.type = type
-    self.folder = folder
-    self.session = session
+  /// Chooses the name and notes it in the journal; removes the locks that the journal has of earlier attempts of the job.
+  static func first(_ type: LockType, _ session: StoreSession) throws(StoreError) -> LockAttempt {
+    let folder = LockFolder(store: session.store, path: StoreLayout.imageLocks)
+    let name = StoreName.random("lock")
+    if let journal = session.lockJournal {
+      let earlier = AbandonedWrites(store: session.store, locks: try journal.abandoned())
+      try earlier.removeLocks(in: folder)
+      if !journal.keepsReleased { try journal.release(earlier.locks) }
+      try journal.add(name)
+    }
+    if let mark = TemporaryMark(lock: name) { session.store.mark(temporaries: mark) }
+    return LockAttempt(name: name, type: type, folder: folder, session: session)
   }
 
-  func run() throws(StoreError) -> Outcome {
-    do throws(StoreError) {
-      let outcome = try contest()
+  /// From begin to end.
+  func run() throws(StoreError) -> Outcome { try settle(try begin()) }
+
+  /// Puts the lock's file there, not yet acquired. Answers the server's time less boot time, in nanoseconds.
+  func begin() throws(StoreError) -> Int64 {
+    try removingFileOnError { () throws(StoreError) in
+      let began = clock.bootSeconds()
+      try folder.write(record(isAcquired: false), deadline: .after(seconds: 60))
+      let ended = clock.bootSeconds()
+      guard let modified = try folder.modified(name, deadline: .usual) else { throw vanished() }
+      return ServerTime.offset(modified: modified, began: began, ended: ended)
+    }
+  }
+
+  /// What excludes the lock already, before it has settled.
+  func rival(serverOffset: Int64) throws(StoreError) -> SeenLock? {
+    try removingFileOnError { () throws(StoreError) in contest(try folder.locks(), serverOffset).rivals.first }
+  }
+
+  /// Waits until all others must have seen the file, and acquires the lock unless another goes first: then its file is gone.
+  func settle(_ serverOffset: Int64) throws(StoreError) -> Outcome {
+    try removingFileOnError { () throws(StoreError) in
+      let outcome = try decide(serverOffset)
       if case .inTheWay = outcome { try folder.remove(name) }
       return outcome
-    } catch {
-      // The error that ends the attempt says more than one of this removal would; the file expires in any case.
+    }
+  }
+
+  /// The error that ends the attempt says more than one of this removal would; the file expires in any case.
+  private func removingFileOnError<R>(_ body: () throws(StoreError) -> R) throws(StoreError) -> R {
+    do throws(StoreError) { return try body() } catch {
       try? folder.remove(name)
       throw error
     }
   }
 
-  private func contest() throws(StoreError) -> Outcome {
-    let began = clock.bootSeconds()
-    try folder.write(record(isAcquired: false), deadline: .after(seconds: 60))
-    let ended = clock.bootSeconds()
-    guard let modified = try folder.modified(name, deadline: .usual) else { throw vanished() }
-    let offset = ServerTime.offset(modified: modified, began: began, ended: ended)
+  private func decide(_ offset: Int64) throws(StoreError) -> Outcome {
     try clock.pause(seconds: timing.settle, observer: session.observer)
 
     let before = try folder.locks()
