@@ -144,6 +144,41 @@ import Testing
     #expect(store.paths.filter { $0.hasSuffix(".blk") } == [victim])
   }
 
+  /// Whichever removal it is that fails once, of a config, a block, a lock, or of what a dead writer left: the
+  /// deletion, or the attempt after it, leaves nothing. A block or a file of a dead writer costs no other attempt.
+  @Test func anErrorThatPassesLeavesNothing() throws {
+    let unfinished = "\(StoreLayout.imageBlock(BlockName(String(repeating: "a", count: 64))!)).tmp.7"
+    for nth in 1... {
+      let folder = TemporaryFolder("deletion")
+      let (bench, store) = Workbench.memory()
+      try bench.backUp(Self.parrot, as: "parrot")
+      store[unfinished] = [1]
+      let faulty = FaultyStore(store, .removal(nth))
+      let attempt = { try ImageDeletion.delete("parrot", note: folder("note"), bench.on(faulty).session) }
+      let error = storeError {
+        let result = try attempt()
+        #expect(result == ImageDeletionResult(existed: true, removedBlocks: 3, kept: nil), "removal \(nth)")
+      }
+      if let failed = faulty.failed {
+        #expect(
+          error == nil || !StoreName.isTemporary(failed) && !failed.hasSuffix(".blk"), "removal \(nth): \(failed)")
+      }
+      if error != nil { #expect(try attempt().kept == nil, "removal \(nth)") }
+      #expect(store.paths == [], "removal \(nth)")
+      #expect(try Folder.list(folder.path) == [], "removal \(nth)")
+      if faulty.failed == nil { return #expect(nth > 5) }
+    }
+  }
+
+  @Test func anUnfinishedFileThatCantBeRemovedKeepsNothingElse() throws {
+    let unfinished = "\(StoreLayout.imageBlock(BlockName(String(repeating: "a", count: 64))!)).tmp.7"
+    store[unfinished] = [1]
+    let result = try delete("parrot", FaultyStore(store, .removing(".tmp.7")))
+    #expect(result.removedBlocks == 1)
+    #expect(result.kept?.contains("1 unfinished files could not be removed") == true)
+    #expect(store.paths.contains(unfinished))
+  }
+
   @Test func aLostLeaseStopsBeforeTheNextRemoval() throws {
     let late = ReactingStore(store) { [clock] call in
       if case .remove(let path) = call, path.hasSuffix(".cfg") { clock.advance(200) }

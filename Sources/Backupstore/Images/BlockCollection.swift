@@ -27,11 +27,12 @@ struct BlockCollection {
       return Outcome(removed: 0, kept: error.message)
     }
     // Nobody uses the store, so these are of writers that died.
-    for path in unfinished {
-      try lock.check()
-      try store.remove(path, deadline: .usual)
-    }
-    return try remove(unreferenced)
+    let files = try remove(unfinished)
+    let blocks = try remove(unreferenced.map(StoreLayout.imageBlock))
+    try store.sync(deadline: .usual)
+    let kept = [files.text("unfinished files"), blocks.text("blocks")].compactMap { $0 }
+    return Outcome(
+      removed: unreferenced.count - blocks.count, kept: kept.isEmpty ? nil : kept.joined(separator: "; "))
   }
 
   /// Tells of unfinished writes on the way. Throws with the reason why no block may be removed.
@@ -71,26 +72,39 @@ struct BlockCollection {
     return config
   }
 
-  /// Failures are collected: one block that can't be removed keeps no other.
-  private func remove(_ names: [BlockName]) throws(StoreError) -> Outcome {
-    var removed = 0
-    var failures = 0
+  /// What could not be removed.
+  private struct Failures {
+    var count = 0
     var first: StoreError?
-    for (index, name) in names.enumerated() {
+
+    func text(_ what: String) -> String? {
+      first.map { "\(count) \(what) could not be removed, the first one because: \($0.message)" }
+    }
+  }
+
+  /// Failures are collected: what can't be removed keeps nothing else. Each is tried once more in the end, since an
+  /// error that passes would leave it to the next deletion, and there may never be one.
+  private func remove(_ paths: [String]) throws(StoreError) -> Failures {
+    let (again, _) = try attempt(paths)
+    let (left, first) = try attempt(again)
+    return Failures(count: left.count, first: first)
+  }
+
+  private func attempt(_ paths: [String]) throws(StoreError) -> (failed: [String], first: StoreError?) {
+    var failed: [String] = []
+    var first: StoreError?
+    for (index, path) in paths.enumerated() {
       try session.observer.checkCancelled()
-      session.observer.progress(done: UInt64(index), total: UInt64(names.count))
+      session.observer.progress(done: UInt64(index), total: UInt64(paths.count))
       try lock.check()
       do throws(StoreError) {
-        try store.remove(StoreLayout.imageBlock(name), deadline: .usual)
-        removed += 1
+        try store.remove(path, deadline: .usual)
       } catch {
-        failures += 1
+        failed.append(path)
         first = first ?? error
       }
     }
-    try store.sync(deadline: .usual)
-    let kept = first.map { "\(failures) blocks could not be removed, the first one because: \($0.message)" }
-    return Outcome(removed: removed, kept: kept)
+    return (failed, first)
   }
 
   private func doubt(_ reason: String) -> StoreError { StoreError(.contentConflict, "\(reason)") }

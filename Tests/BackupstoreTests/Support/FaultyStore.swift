@@ -16,11 +16,14 @@ final class FaultyStore: ObjectStore {
     case reading(String)
     /// Each removal of an object whose path ends so fails.
     case removing(String)
+    /// The nth removal fails without an effect, once.
+    case removal(Int)
   }
 
   private let inner: any ObjectStore
   private let fault: Fault
-  private let state = Mutex((calls: 0, writes: 0))
+  private let state = Mutex((calls: 0, writes: 0, removals: 0))
+  private let failure = Mutex<String?>(nil)
 
   init(_ inner: any ObjectStore, _ fault: Fault) {
     self.inner = inner
@@ -30,9 +33,11 @@ final class FaultyStore: ObjectStore {
   var url: String { inner.url }
   var calls: Int { state.withLock { $0.calls } }
   var writes: Int { state.withLock { $0.writes } }
+  /// The path whose removal failed as the nth; nil where there were not so many.
+  var failed: String? { failure.withLock { $0 } }
 
   private func enter() throws(StoreError) {
-    let (calls, writes) = state.withLock { state in
+    let (calls, writes, _) = state.withLock { state in
       state.calls += 1
       return state
     }
@@ -90,6 +95,14 @@ final class FaultyStore: ObjectStore {
   func remove(_ path: String, deadline: Deadline) throws(StoreError) {
     try enter()
     if case .removing(let suffix) = fault, path.hasSuffix(suffix) { throw broken("removing") }
+    let removals = state.withLock { state in
+      state.removals += 1
+      return state.removals
+    }
+    if case .removal(removals) = fault {
+      failure.withLock { $0 = path }
+      throw broken("removal \(removals)")
+    }
     try inner.remove(path, deadline: deadline)
     try finishWrite()
   }
