@@ -137,6 +137,7 @@ extension Engine {
     while phase == .running {
       await lookAtImages()
       pollTargets()
+      sweepJobFolders()
       pruneHistory()
       _ = await policies?.files(withinSeconds: 1)
       try await environment.sleep(10)

@@ -41,6 +41,8 @@ public actor Engine {
   var labelled: Set<String> = []
   /// Backup jobs about whose labels a policy is being asked just now.
   var askedAbout: Set<String> = []
+  /// Jobs that are over and whose folders may hold more than the log.
+  var unswept: Set<String> = []
   /// Images whose files are being removed just now.
   var removing: Set<ResourceKey> = []
   /// When each target was looked at last; seconds since 1970.
@@ -97,6 +99,7 @@ public actor Engine {
     let kept = try catalog.load()
     resources = Dictionary(uniqueKeysWithValues: kept.resources.map { ($0.key, $0) })
     for record in kept.jobs { machines[record.job.id] = machine(record) }
+    unswept = Set(machines.values.filter { $0.record.job.state.isFinal }.map(\.id))
     for decision in try catalog.decisions() { remember(decision) }
     let target = ResourceKey(.backupTarget, BackupTarget.defaultName)
     if resources[target] == nil {

@@ -210,6 +210,21 @@ extension EndToEnd {
       try HouseCheck.checkStore(store, backups: ["parrot": second.sha512])
     }
 
+    /// A worker that is stopped can't watch over itself: the daemon sees that it says nothing.
+    @Test(.enabled(if: Effects.library != nil), .timeLimit(.minutes(4))) func aWorkerThatNeverGoesOn() throws {
+      let host = try DroverHost(configuration: Self.brisk + "hangTimeout: 2s\n", faulty: true, speed: 1)
+      let image = try TestImage.make(host.folder("parrot.img"), size: 6 << 20)
+      #expect(try host.run("image", "create", "parrot", "--from-file", image.path, "--wait").code == 0)
+      try stopAmongBlocks(of: "parrot", on: host)
+      let applied = try host.apply(Manifest.backup("b1", of: "parrot"), timeout: "90s")
+      #expect(applied.code == 0, "\(applied)\n\(host.daemonLog)")
+      #expect(try host.effects?.fired == [1])
+      let job = try #require(try host.jobs(of: "b1").first?["metadata"]?["name"]?.string)
+      let log = try host.run("job", "logs", job).out
+      #expect(log.contains("the worker said nothing for "), "\(log)")
+      try HouseCheck.checkStore(host.store, backups: ["parrot": image.sha512])
+    }
+
     /// Two daemons back up the same and other images to one store, and delete, at the same time.
     @Test(.enabled(if: Effects.library != nil), .timeLimit(.minutes(4))) func twoDaemonsOnOneStore() throws {
       let images = try StampedImages()

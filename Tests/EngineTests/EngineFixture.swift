@@ -32,7 +32,8 @@ final class EngineFixture: Sendable {
     self.workers = workers
     var configuration = EngineConfiguration(
       stateFolder: folder("state"), pluginFolders: [folder("plugins")], workerPath: "/nonexistent/drover-worker",
-      maxJobs: maxJobs, concurrency: 2, attempts: attempts, reserveBytes: 0, cancelSeconds: 20)
+      maxJobs: maxJobs, concurrency: 2, attempts: attempts, hangSeconds: 100_000, reserveBytes: 0,
+      cancelSeconds: 20)
     configure(&configuration)
     engine = try await Engine(
       configuration: configuration, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },

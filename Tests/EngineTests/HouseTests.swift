@@ -75,6 +75,45 @@ struct HouseTests {
     try await fixture.stop()
   }
 
+  @Test func theFolderOfAJobThatIsOverIsCleaned() async throws {
+    let folder = TemporaryFolder("engine")
+    let workers = FakeWorkers { worker, order in
+      try? Folder.writeDurably("\(order.jobFolder)/note", [1])
+      try? Folder.create("\(order.jobFolder)/more")
+      try? Folder.writeDurably("\(order.jobFolder)/more/note", [1])
+      if order.pipeline.to.last?.params["name"] == "failing" {
+        await worker.fail(Fault(.network, "connection refused"))
+      } else {
+        await worker.succeed(order)
+      }
+    }
+    var first: EngineFixture? = try await EngineFixture(workers, folder: folder, attempts: 2)
+    for name in ["parrot", "failing"] { try await first!.apply(EngineFixture.image(name)) }
+    try await first!.image("parrot", is: "ready")
+    try await first!.image("failing", is: "failed")
+    let id = try await first!.job(ofImage: "parrot").metadata.name
+    let failed = try await first!.job(ofImage: "failing").metadata.name
+    let jobs = folder("state/jobs")
+    try await eventually("it is cleaned") { try Folder.list("\(jobs)/\(id)").sorted() == ["lock", "log"] }
+    try await first!.stop()
+    first = nil
+    // What a daemon that died did not come to, while a worker of its still ends.
+    try Folder.writeDurably("\(jobs)/\(id)/note", [1])
+    var lock: OpenFile? = try OpenFile.open("\(jobs)/\(id)/lock", .readWrite)
+    #expect(try lock!.tryLockExclusive())
+    let second = try await eventually("the lock is free") { try? await EngineFixture(workers, folder: folder) }
+    try await eventually("it was looked at") {
+      await second.engine.sweepJobFolders()
+      return await second.engine.unswept == [id]
+    }
+    #expect(try Folder.list("\(jobs)/\(id)").contains("note"))
+    lock = nil
+    try await eventually("it is cleaned") { try Folder.list("\(jobs)/\(id)").sorted() == ["lock", "log"] }
+    // One that ran out of attempts can go on by hand with what it has.
+    #expect(try Folder.list("\(jobs)/\(failed)").contains("note"))
+    try await second.stop()
+  }
+
   @Test func theEndDoesNotWaitForAWorkerThatHangs() async throws {
     let fixture = try await EngineFixture(
       FakeWorkers { worker, _ in

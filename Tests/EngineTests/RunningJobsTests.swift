@@ -1,6 +1,7 @@
 import ChildProtocol
 import DroverModel
 import LinuxSystem
+import Synchronization
 import TestKit
 import Testing
 
@@ -131,6 +132,44 @@ struct RunningJobsTests {
     workers.failLaunches(nil)
     try await fixture.image("parrot", is: "ready")
     try await fixture.stop()
+  }
+
+  @Test func aWorkerThatSaysNothingIsKilledAndTheJobTriedAgain() async throws {
+    let fixture = try await EngineFixture(
+      FakeWorkers { worker, order in
+        guard await worker.admitted() else { return }
+        if order.attempt > 1 { return worker.say(.finished(FakeWorker.result(order))) }
+        while await worker.next() != nil {}
+      }, configure: { $0.hangSeconds = 30 })
+    try await fixture.apply(EngineFixture.image("parrot"))
+    try await fixture.image("parrot", is: "ready")
+    #expect(fixture.workers.orders.map(\.mode).allSatisfy { $0 == .run })
+    let events = try await fixture.engine.describe(ResourceKey(.backingImage, "parrot")).events
+    #expect(events.contains { $0.type == .jobRetrying && $0.message.contains("the worker said nothing for 35 s") })
+    try await fixture.stop()
+  }
+
+  /// A step that took an hour, since the host slept, is one step.
+  @Test func silenceIsCountedInStepsThatWereWaitedFor() async throws {
+    let session = WorkerSession(attempt: 1)
+    let steps = Mutex<[Double]>([])
+    let silences = Mutex<[Double]>([])
+    let isOver = ChangeSignal()
+    session.watch(silence: 40) { step in
+      let count = steps.withLock { steps in
+        steps.append(step)
+        return steps.count
+      }
+      if count <= 20 && count.isMultiple(of: 7) { session.heard() }
+    } silent: { seconds in
+      silences.withLock { $0.append(seconds) }
+      isOver.raise()
+    }
+    await isOver.wait(past: 0)
+    // Heard in the 7th and the 14th: then eight of five seconds.
+    #expect(steps.withLock { $0 } == Array(repeating: 5, count: 22))
+    #expect(silences.withLock { $0 } == [40])
+    session.end()
   }
 
   @Test func aCancelThatIsNotHeardEndsInAKillAndACleanUp() async throws {

@@ -201,6 +201,7 @@ extension Engine {
         try environment.launcher.launch(
           .order(order), secrets: secrets.map(\.bytes), descriptors: descriptors
         ) { event in
+          session.heard()
           switch event {
           case .said(.progress(let progress)): session.progress = progress
           case .said(.log(let level, let message)):
@@ -216,6 +217,9 @@ extension Engine {
         }
       }
       Task { for await event in events { heard(event, id, session) } }
+      session.watch(silence: Self.longestSilence(hangSeconds: configuration.hangSeconds), sleep: environment.sleep) {
+        [weak self] seconds in await self?.silent(id, session, seconds)
+      }
     } catch {
       sessions[id] = nil
       let fault = error as? Fault ?? Fault(.internalError, "could not start a worker: \(error)", retry: .transient)
@@ -224,6 +228,19 @@ extension Engine {
       deliver(id) { $0.failed(fault) }
       deliver(id) { $0.exited("no process", now: now, random: random) }
     }
+  }
+
+  /// The worker's own watchdog is the first to see that a call hangs; this one is for workers that can't watch any more.
+  private static func longestSilence(hangSeconds: Int) -> Double {
+    Double(hangSeconds) + max(5, Double(hangSeconds) / 10)
+  }
+
+  private func silent(_ id: String, _ session: WorkerSession, _ seconds: Double) {
+    guard sessions[id] === session else { return }
+    let fault = Fault(
+      .hung, "the worker said nothing for \(Int(seconds)) s, so it was killed",
+      hint: "somebody or something has stopped its process, or the host has no time for it")
+    deliver(id) { $0.failed(fault) }
   }
 
   private static func text(_ usage: ChildProcess.Usage) -> String {
@@ -236,7 +253,7 @@ extension Engine {
   /// An attempt starts only when the one before it is certainly over: a worker holds the lock as long as it lives.
   private func fence(_ id: String) throws {
     try Folder.create(layout.job(id), permissions: 0o750)
-    let file = try OpenFile.open("\(layout.job(id))/lock", .create(permissions: 0o640))
+    let file = try OpenFile.open(layout.jobLock(id), .create(permissions: 0o640))
     guard try file.tryLockExclusive() else {
       throw Fault(.locked, "the worker of an earlier attempt of \(id) still runs")
     }
@@ -266,22 +283,24 @@ extension Engine {
       sessions[id] = nil
       let random = environment.random()
       deliver(id) { $0.exited(status, now: now, random: random) }
-      closeLog(id)
+      close(id)
       changed.raise()
     }
   }
 
-  /// Followers of a log see its end once the job is over and its worker gone.
-  private func closeLog(_ id: String) {
+  /// Once the job is over and its worker gone, followers of its log see the end, and its folder is cleaned.
+  private func close(_ id: String) {
     guard let machine = machines[id], machine.record.job.state.isFinal, !machine.isWorking else { return }
     logs.removeValue(forKey: id)?.end()
+    sweepJobFolder(id)
   }
 
   // MARK: After the end
 
   private func ended(_ record: JobRecord) {
     streams[record.job.id] = nil
-    closeLog(record.job.id)
+    unswept.insert(record.job.id)
+    close(record.job.id)
     if record.job.kind == .probe {
       probed[record.job.owner.name] = environment.now()
       if record.job.state == .succeeded, TargetController.problem(in: record.job.result) == nil {

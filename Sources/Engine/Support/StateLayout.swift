@@ -16,6 +16,8 @@ struct StateLayout: Sendable, Hashable {
 
   func image(_ name: String, _ uuid: String) -> String { "\(images)/\(name)-\(uuid)" }
   func job(_ id: String) -> String { "\(jobs)/\(id)" }
+  /// Held by a worker as long as it lives.
+  func jobLock(_ id: String) -> String { "\(job(id))/lock" }
   func log(_ id: String) -> String { "\(job(id))/log" }
 
   /// An image's folder on its way out. No image's name begins with a dot.

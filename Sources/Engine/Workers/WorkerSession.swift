@@ -9,6 +9,7 @@ final class WorkerSession: Sendable {
   private let lastProgress = Mutex<Job.Progress?>(nil)
   private let process = Mutex<(any Worker)?>(nil)
   private let timers = Mutex<[Task<Void, Never>]>([])
+  private let said = Atomic(0)
 
   init(attempt: Int) { self.attempt = attempt }
 
@@ -16,6 +17,31 @@ final class WorkerSession: Sendable {
   func kill(after seconds: Double, sleep: @escaping @Sendable (Double) async throws -> Void) {
     let timer = Task {
       do { try await sleep(seconds) } catch { return }
+      worker?.kill()
+    }
+    timers.withLock { $0.append(timer) }
+  }
+
+  /// The worker has said something, whatever it was. A live one does every second.
+  func heard() { said.add(1, ordering: .relaxed) }
+
+  /// Kills the worker when it has said nothing for so many seconds, after `silent` was called with them. They are counted
+  /// in steps that this process was there for: where host or daemon stood still, nobody could have been heard.
+  func watch(
+    silence seconds: Double, sleep: @escaping @Sendable (Double) async throws -> Void,
+    silent: @escaping @Sendable (Double) async -> Void
+  ) {
+    let step = min(10, seconds / 8)
+    let timer = Task {
+      var last = said.load(ordering: .relaxed)
+      var quiet = 0.0
+      while quiet < seconds {
+        do { try await sleep(step) } catch { return }
+        let now = said.load(ordering: .relaxed)
+        quiet = now == last ? quiet + step : 0
+        last = now
+      }
+      await silent(quiet)
       worker?.kill()
     }
     timers.withLock { $0.append(timer) }

@@ -1,6 +1,7 @@
 import Backupstore
 import DroverModel
 import GRDB
+import Glibc
 import LinuxSystem
 import OpenSSL
 import TestKit
@@ -59,8 +60,18 @@ struct HouseCheck {
     let files = try Self.files(in: folder)
     let left = files.filter { $0.contains(".tmp.") || $0.contains(".partial") || $0.hasSuffix(".lck") }
     Findings.check(left == [], "\(note): left: \(left)")
-    let jobs = files.filter { $0.hasPrefix("jobs/") && !$0.hasSuffix("/lock") && !$0.hasSuffix("/log") }
+    // The daemon may have met an error there: it tries again every ten seconds.
+    let deadline = BootClock.seconds() + 60
+    var jobs = try jobFiles(folder)
+    while !jobs.isEmpty, BootClock.seconds() < deadline {
+      usleep(200_000)
+      jobs = try jobFiles(folder)
+    }
     Findings.check(jobs == [], "\(note): left in the jobs' folders: \(jobs)")
+  }
+
+  private func jobFiles(_ folder: String) throws -> [String] {
+    try Self.files(in: "\(folder)/jobs").filter { !$0.hasSuffix("/lock") && !$0.hasSuffix("/log") }
   }
 
   /// Paths below the folder of everything that is no folder.
