@@ -233,6 +233,37 @@ struct HostileTests {
     #expect(fault.code == .pluginRefused && fault.message.contains(path), "\(fault)")
   }
 
+  /// What of it was in memory is gone with the file's pages.
+  @Test func aFileThatIsCutOffWhileItRunsCostsTheAttempt() throws {
+    let place = TemporaryFolder("cut")
+    let path = place("libdrover-stage-hostile.so")
+    let whole = try Folder.readFile(Self.plugin.path, limit: 1 << 24)
+    try Folder.writeDurably(path, whole, permissions: 0o755)
+    let order = JobOrder(
+      mode: .run, job: "job-0000000000000069", attempt: 1, pipeline: pipeline("nothing", "nothing"),
+      jobFolder: folder("job"), pluginFolders: [place.path], concurrency: 1, stallSeconds: 5, hangSeconds: 60)
+    let end = try Self.plugin.worker.run(.order(order)) { report in
+      guard case .planned = report else { return nil }
+      try #require(truncate(path, 0) == 0)
+      return .admitted
+    }
+    #expect(end.answer == nil && end.status.hasPrefix("signal 7 (SIGBUS)"), "\(end)")
+    #expect(end.status.contains("of stage hostile, plugin \(path)"), "\(end)")
+    // The next attempt says what is wrong with the file, and the one after it was mended works.
+    let refused = try Self.plugin.worker.run(.order(order)) { _ in nil }
+    guard case .failed(let fault) = refused.answer else {
+      Issue.record("\(refused)")
+      return
+    }
+    #expect(fault.code == .pluginRefused && fault.message.contains(path), "\(fault)")
+    try Folder.writeDurably(path, whole, permissions: 0o755)
+    let mended = try Self.plugin.worker.run(.order(order)) { if case .planned = $0 { .admitted } else { nil } }
+    guard case .finished = mended.answer else {
+      Issue.record("\(mended)")
+      return
+    }
+  }
+
   @Test(arguments: [
     ("-DHOSTILE_ENTRY=abort()", "call drover_plugin_v1, plugin ", "signal 6"),
     ("-DHOSTILE_ENTRY=_exit(0)", "call drover_plugin_v1, plugin ", "exit code 0"),
