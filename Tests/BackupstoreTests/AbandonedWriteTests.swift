@@ -13,7 +13,7 @@ import Testing
   /// An attempt that took its lock and a name, and then wrote no more.
   private func killed(_ bench: Workbench) throws -> (backup: ImageBackup, mark: String) {
     let backup = try ImageBackup.open(bench.request(Self.image, as: "parrot"), at: bench.target, bench.session)
-    return (backup, try #require(TemporaryMark(lock: backup.lock.name)).suffix)
+    return (backup, try #require(TemporaryMark(lock: backup.claimed().name)).suffix)
   }
 
   private func temporaries(_ mark: String) -> [String] {
@@ -123,7 +123,7 @@ import Testing
     let backup = try ImageBackup.open(bench.request(Self.image, as: "parrot"), at: bench.target, bench.session)
     try backup.write(Self.image)
     _ = try backup.commit(size: Self.image.size, checksum: Self.image.checksum)
-    #expect(try BackupJournal(folder: bench.jobs.path).locks.abandoned() == [backup.lock.name])
+    #expect(try BackupJournal(folder: bench.jobs.path).locks.abandoned() == [backup.claimed().name])
     try bench.backUp(Self.image, as: "parrot")
     #expect(store.paths.filter { $0.hasSuffix(".lck") } == [])
     backup.close()

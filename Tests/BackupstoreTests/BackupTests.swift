@@ -79,7 +79,7 @@ import Testing
     defer { backup.close() }
     let stub = try #require(try bench.store.imageConfig("parrot"))
     #expect(!stub.isComplete)
-    #expect(stub.droverLock == backup.lock.name)
+    #expect(try stub.droverLock == backup.claimed().name)
     #expect(stub.blocks == [])
     #expect(storeError { _ = try bench.restore("parrot") }?.code == .unfinishedBackup)
     try backup.write(Self.image)

@@ -61,7 +61,9 @@ final class BlockReader: Sendable {
     for method in sniffed == .none ? [.none] : [sniffed, .none] {
       do throws(CompressionError) {
         let length = try codec.unpack(stored, method, into: output)
-        if length == output.count && BlockName(of: UnsafeRawBufferPointer(output), by: hasher) == entry.name { return nil }
+        if length == output.count && BlockName(of: UnsafeRawBufferPointer(output), by: hasher) == entry.name {
+          return nil
+        }
         reason =
           reason
           ?? (length == output.count

@@ -11,15 +11,36 @@ final class BlockUploader: Sendable {
   private struct State {
     /// Seen in a listing, or written, under the current lock.
     var present: Set<BlockName>
+    /// Seen or written before the lock was held; somebody may be deleting them. Nil from the listing under the lock on.
+    var provisional: Set<BlockName>?
+    var isUnderLock: Bool
     var inFlight: Set<BlockName> = []
     var uploadedBytes: UInt64
   }
 
-  /// `present`: what the store was seen to have. `uploadedBytes`: what earlier attempts wrote.
+  /// `present`: what the store was seen to have under the lock. `uploadedBytes`: what earlier attempts wrote.
   init(_ store: any ObjectStore, _ method: CompressionMethod, present: Set<BlockName>, uploadedBytes: UInt64) {
     self.store = store
     self.method = method
-    state = Monitor(State(present: present, uploadedBytes: uploadedBytes))
+    state = Monitor(State(present: present, isUnderLock: true, uploadedBytes: uploadedBytes))
+  }
+
+  /// Before the lock is held. `provisional`: what the store was seen to have.
+  init(_ store: any ObjectStore, _ method: CompressionMethod, provisional: Set<BlockName>) {
+    self.store = store
+    self.method = method
+    state = Monitor(State(present: [], provisional: provisional, isUnderLock: false, uploadedBytes: 0))
+  }
+
+  /// The lock is held: what is written to its end from now on stays.
+  func lockIsHeld() { state.change { $0.isUnderLock = true } }
+
+  /// What a listing under the lock has seen. Blocks from before it that are not among these are not present any more.
+  func found(_ names: Set<BlockName>) {
+    state.change { state in
+      state.present.formUnion(names)
+      state.provisional = nil
+    }
   }
 
   /// Bytes of the objects that were written, packed.
@@ -31,7 +52,7 @@ final class BlockUploader: Sendable {
   /// this one writes it.
   func upload(_ block: UnsafeRawBufferPointer, as name: BlockName) throws(StoreError) {
     let isMine: Bool = state.wait { state in
-      if state.present.contains(name) { return false }
+      if state.present.contains(name) || state.provisional?.contains(name) == true { return false }
       return state.inFlight.insert(name).inserted ? true : nil
     }!
     guard isMine else { return }
@@ -43,7 +64,7 @@ final class BlockUploader: Sendable {
       }
       state.change { state in
         state.inFlight.remove(name)
-        state.present.insert(name)
+        if state.isUnderLock { state.present.insert(name) } else { state.provisional?.insert(name) }
         state.uploadedBytes += UInt64(count)
       }
     } catch {

@@ -15,7 +15,8 @@ extension ImageBackup {
         hint: "the image is damaged; nothing was backed up")
     }
     let known = request.checksum ?? checksum
-    if let existing { return try finish(existing, checksum: known) }
+    let lock = try claimed()
+    if let existing { return try finish(existing, checksum: known, lock) }
     try checkHashes()
     let blocks = entries()
     for block in blocks where !uploader.isPresent(block.name) {
@@ -26,7 +27,7 @@ extension ImageBackup {
     case nil: throw stubGone("it was removed")
     case let config? where config.isComplete:
       // Another writer was faster; the outcome counts, not who made it.
-      return try finish(config, checksum: known)
+      return try finish(config, checksum: known, lock)
     case let config? where config.droverLock != lock.name: throw stubGone("another writer took the name over")
     default: break
     }
@@ -47,7 +48,9 @@ extension ImageBackup {
   }
 
   /// A complete backup of the same content, after the blocks that the store lacks were brought there.
-  private func finish(_ existing: ImageConfig, checksum: String?) throws -> ImageBackupResult {
+  private func finish(
+    _ existing: ImageConfig, checksum: String?, _ lock: StoreLock
+  ) throws -> ImageBackupResult {
     var request = request
     request.checksum = checksum
     guard checksum != nil else {

@@ -1,8 +1,9 @@
 import Compression
 
 extension ImageBackup {
-  /// Takes the lock, claims the name with a stub and lists the store; waits while somebody else makes a backup of that
-  /// name. Throws `content-conflict` when the name holds other content.
+  /// Claims the name and lists the store; waits while somebody else makes a backup of that name. Where nobody has the name
+  /// yet, and nothing excludes the lock, returns before it is held: then the claim is settled beside the copying. Throws
+  /// `content-conflict` when the name holds other content.
   public static func open(
     _ request: ImageBackupRequest, at target: StoreURL, _ session: StoreSession
   ) throws -> ImageBackup {
@@ -10,19 +11,27 @@ extension ImageBackup {
     try session.store.checkTakesBlocks()
     var session = session
     session.lockJournal = BackupJournal(folder: request.jobFolder).locks
-    let lock = try StoreLock.acquire(.use, session)
+    let pending = try PendingLock(.use, session)
     do {
-      return try open(request, at: target, session, lock)
+      return try open(request, at: target, session, pending)
     } catch {
-      lock.release()
+      pending.close()
       throw error
     }
   }
 
   private static func open(
-    _ request: ImageBackupRequest, at target: StoreURL, _ session: StoreSession, _ lock: StoreLock
+    _ request: ImageBackupRequest, at target: StoreURL, _ session: StoreSession, _ pending: PendingLock
   ) throws -> ImageBackup {
     let url = ImageBackupURL(target: target, name: request.name)
+    if !pending.isSettled, request.checkpoint == nil, try session.store.imageConfig(request.name) == nil {
+      let seen = try session.store.imageBlocks(observer: session.observer)
+      return ImageBackup(
+        session: session, request: request, claim: BackupClaim(pending), url: url,
+        uploader: BlockUploader(session.store, request.method, provisional: seen),
+        createdTime: StoreTime.text(session.clock.wallSeconds()), existing: nil)
+    }
+    let lock = try pending.settled()
     let existing = try waitForName(request, session, lock)
     if let existing { try request.requireSameContent(existing, at: url) }
     let point = request.checkpoint.flatMap { BackupCheckpoint(decoding: $0) }
@@ -31,16 +40,11 @@ extension ImageBackup {
         .sourceChanged, "the checkpoint is of another backup than that of image \(request.name)", hint: "begin anew")
     }
     let createdTime = point?.createdTime ?? StoreTime.text(session.clock.wallSeconds())
-    if existing == nil {
-      try lock.check()
-      let stub = request.stub(createdTime: createdTime, lock: lock.name)
-      try session.store.write(StoreLayout.imageConfig(request.name), document: stub.encoded())
-      try session.store.sync(deadline: .usual)
-    }
+    if existing == nil { try writeStub(request, createdTime: createdTime, session, lock) }
     // After the stub, so that the list is one of this lock's time.
     let present = try listBlocks(request.name, session, lock.name)
     let backup = ImageBackup(
-      session: session, request: request, lock: lock, url: url,
+      session: session, request: request, claim: BackupClaim(pending, settled: lock), url: url,
       uploader: BlockUploader(
         session.store, request.method, present: present, uploadedBytes: point?.uploadedBytes ?? 0),
       createdTime: createdTime, existing: existing)
@@ -48,8 +52,17 @@ extension ImageBackup {
     return backup
   }
 
+  static func writeStub(
+    _ request: ImageBackupRequest, createdTime: String, _ session: StoreSession, _ lock: StoreLock
+  ) throws(StoreError) {
+    try lock.check()
+    let stub = request.stub(createdTime: createdTime, lock: lock.name)
+    try session.store.write(StoreLayout.imageConfig(request.name), document: stub.encoded())
+    try session.store.sync(deadline: .usual)
+  }
+
   /// The blocks that are there; on the way, what killed attempts of this job left unfinished is removed.
-  private static func listBlocks(
+  static func listBlocks(
     _ name: String, _ session: StoreSession, _ lock: String
   ) throws(StoreError) -> Set<BlockName> {
     let abandoned = try session.lockJournal?.abandoned().filter { $0 != lock } ?? []
@@ -65,7 +78,7 @@ extension ImageBackup {
   }
 
   /// The complete backup that has the name; nil: the name is free, or only a dead stub has it.
-  private static func waitForName(
+  static func waitForName(
     _ request: ImageBackupRequest, _ session: StoreSession, _ lock: StoreLock
   ) throws(StoreError) -> ImageConfig? {
     let end = session.timing.patience.map { session.clock.bootSeconds() + $0 }

@@ -5,12 +5,14 @@ import Synchronization
 /// An image's backup while it is made: takes blocks in any order from many threads, and turns them into a complete
 /// backup in one step. Source: longhorn-format, 7.1, and the store's safety rules.
 ///
-/// While it is open it holds a lock for use on the store's images, and a stub in the image's place. If the store already
-/// has a complete backup of the same content, nothing is written but the blocks that it turns out to lack.
+/// While it is open it takes, then holds, a lock for use on the store's images, and from then on a stub is in the image's
+/// place. Blocks that were written or seen before the lock was held count only if a listing under it shows them; the
+/// others are written once more before the commit. If the store already has a complete backup of the same content,
+/// nothing is written but the blocks that it turns out to lack.
 public final class ImageBackup: Sendable {
   let session: StoreSession
   let request: ImageBackupRequest
-  let lock: StoreLock
+  let claim: BackupClaim
   let journal: BackupJournal
   let uploader: BlockUploader
   let url: ImageBackupURL
@@ -31,12 +33,13 @@ public final class ImageBackup: Sendable {
   }
 
   init(
-    session: StoreSession, request: ImageBackupRequest, lock: StoreLock, url: ImageBackupURL, uploader: BlockUploader,
+    session: StoreSession, request: ImageBackupRequest, claim: BackupClaim, url: ImageBackupURL,
+    uploader: BlockUploader,
     createdTime: String, existing: ImageConfig?
   ) {
     self.session = session
     self.request = request
-    self.lock = lock
+    self.claim = claim
     self.url = url
     self.uploader = uploader
     self.createdTime = createdTime
@@ -79,6 +82,7 @@ public final class ImageBackup: Sendable {
 
   /// To be called after a flush: everything below `offset` was written or made a hole before it.
   public func checkpoint(offset: UInt64) throws(StoreError) -> [UInt8] {
+    try claimed()
     let count = offset >= request.size ? blockCount : Int(offset / ImageConfig.blockSize)
     let (names, start) = table.withLock { table in
       (table.recorded < count ? table.names[table.recorded..<count] : [], table.recorded)
@@ -95,8 +99,22 @@ public final class ImageBackup: Sendable {
 
   /// Releases the lock. Without a commit the stub stays; nobody's lock stands behind it any more.
   public func close() {
-    lock.release()
+    claim.close()
     if isDone.load(ordering: .relaxed) { journal.remove() }
+  }
+
+  /// Blocks until the name is this backup's, under a held lock. The one who comes first does it.
+  @discardableResult func claimed() throws(StoreError) -> StoreLock {
+    try claim.settled { (lock) throws(StoreError) in
+      uploader.lockIsHeld()
+      guard try Self.waitForName(request, session, lock) == nil else {
+        throw StoreError(
+          .locked, "somebody else has backed up image \(request.name) to \(session.store.url) meanwhile",
+          hint: "the work starts again and compares the two")
+      }
+      try Self.writeStub(request, createdTime: createdTime, session, lock)
+      uploader.found(try Self.listBlocks(request.name, session, lock.name))
+    }
   }
 
   var blockCount: Int { table.withLock { $0.names.count } }

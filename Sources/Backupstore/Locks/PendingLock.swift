@@ -14,10 +14,16 @@ final class PendingLock: Sendable {
   private let state = Monitor(State.taking)
   private let observer: QuietObserver
 
-  /// Where something excludes the lock already it is waited for here, as `StoreLock.acquire` does; otherwise returns at
-  /// once, and a thread does the rest. Throws what that throws, so also where the store can't be written.
+  /// Where something excludes the lock already it is waited for here, as `StoreLock.acquire` does, and also where nothing has
+  /// to settle; otherwise returns at once, and a thread does the rest. Throws what that throws, so also where the store
+  /// can't be written.
   init(_ type: LockType, _ session: StoreSession) throws(StoreError) {
     observer = QuietObserver(session.observer)
+    guard session.timing.settle > 0 else {
+      let lock = try StoreLock.acquire(type, session)
+      state.change { $0 = .held(lock) }
+      return
+    }
     let attempt = try LockAttempt.first(type, session)
     let offset = try attempt.begin()
     if try attempt.rival(serverOffset: offset) != nil {
