@@ -76,7 +76,7 @@ let package = Package(
 
     // Wrappers.
     .target(name: "LinuxSystem", dependencies: ["CLinux"], swiftSettings: wrapper),
-    .target(name: "OpenSSL", dependencies: ["COpenSSL", "CSHA512", "LinuxSystem"], swiftSettings: wrapper),
+    .target(name: "OpenSSL", dependencies: ["COpenSSL", "CSHA512"], swiftSettings: wrapper),
     .target(name: "Compression", dependencies: ["CLZ4", "CZlib", "CZstd"], swiftSettings: wrapper),
     .target(name: "Curl", dependencies: ["CCurl"], swiftSettings: wrapper),
     .target(name: "NFS", dependencies: ["CNFS", "LinuxSystem"], swiftSettings: wrapper),

@@ -95,15 +95,3 @@ void drover_sha512_lanes_of(
 }
 
 #endif
-
-int drover_sha512_lane_count(void) {
-  if (drover_sha512_has_width(DROVER_SHA512_AVX512_8)) return 8;
-  return drover_sha512_has_width(DROVER_SHA512_AVX2) ? 4 : 0;
-}
-
-void drover_sha512_lanes(const uint8_t *const *messages, int count, size_t length, uint8_t *const *digests) {
-  drover_sha512_width width = !drover_sha512_has_width(DROVER_SHA512_AVX512_4) ? DROVER_SHA512_AVX2
-                              : count <= 4                                    ? DROVER_SHA512_AVX512_4
-                                                                              : DROVER_SHA512_AVX512_8;
-  drover_sha512_lanes_of(width, messages, count, length, digests);
-}

@@ -35,7 +35,7 @@ import Testing
   func everyCheckpointContinuesToTheSameImage(_ concurrency: Int) {
     let whole = MemoryCopy(Self.bytes)
     let cuts = Self.cuts(whole, concurrency: concurrency)
-    #expect(concurrency > 1 || cuts.count > 10)
+    #expect(concurrency > 1 || cuts.count > 3)
     for (checkpoint, disk) in cuts {
       var copy = MemoryCopy(Self.bytes)
       copy.disk = disk

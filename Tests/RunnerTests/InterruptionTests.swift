@@ -47,7 +47,7 @@ import Testing
       #expect(state.identity == nil, "call \(number)")
       #expect(state.discards >= 1, "call \(number)")
     }
-    #expect(stopped > 20)
+    #expect(stopped > 15)
   }
 
   @Test func aStageThatAsksIsToldOfTheCancelButNotWhileItCleansUp() {

@@ -15,7 +15,7 @@ final class BackupDevice: Device {
   func info() -> DeviceInfo {
     let block = UInt32(ImageConfig.blockSize)
     return DeviceInfo(
-      size: backup.size, blockMin: block, blockPreferred: block, blockMax: block,
+      size: backup.size, blockMin: block, blockPreferred: block,
       flags: [.writable, .startsZero, .checksHashes], identity: backup.name)
   }
 

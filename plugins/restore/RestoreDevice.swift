@@ -5,13 +5,18 @@ import StageKit
 final class RestoreDevice: Device {
   private let restore: ImageRestore
 
-  init(_ restore: ImageRestore) { self.restore = restore }
+  private let blockHashes: [UInt8]?
+
+  init(_ restore: ImageRestore) {
+    self.restore = restore
+    blockHashes = restore.blockHashes()
+  }
 
   func info() -> DeviceInfo {
     DeviceInfo(
       size: restore.config.size, dataSize: restore.config.dataSize, blockMin: 1,
       blockPreferred: UInt32(ImageConfig.blockSize), identity: restore.identity,
-      sha512: restore.config.checksum.isEmpty ? nil : restore.config.checksum)
+      sha512: restore.config.checksum.isEmpty ? nil : restore.config.checksum, blockHashes: blockHashes)
   }
 
   func extents(offset: UInt64, length: UInt64) throws -> [Extent] {

@@ -1,12 +1,10 @@
 import Compression
-import OpenSSL
 
 /// Reads blocks of images: whatever method they were stored with, and never one whose content is not what its name says.
 final class BlockReader: Sendable {
   private let store: any ObjectStore
   private let image: String
   private let buffers = BlockBuffers()
-  private let hasher = BlockHasher()
 
   /// `image` is for errors.
   init(_ store: any ObjectStore, image: String) {
@@ -29,6 +27,37 @@ final class BlockReader: Sendable {
       try read(entry, into: UnsafeMutableRawBufferPointer(rebasing: buffer.plain[..<length]), buffer)
       output.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer.plain[start..<(start + output.count)]))
     }
+  }
+
+  /// Reads neighbouring blocks, which `output` consists of, and checks them together, which is cheaper. Throws as `read` does.
+  func read(_ entries: ArraySlice<BlockEntry>, into output: UnsafeMutableRawBufferPointer) throws(StoreError) {
+    let size = BlockBuffer.blockSize
+    try buffers.with { (buffer) throws(StoreError) in
+      func place(_ index: Int) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(rebasing: output[(index * size)..<min((index + 1) * size, output.count)])
+      }
+      for (index, entry) in entries.enumerated() { try unpackUnchecked(entry, into: place(index), buffer) }
+      let names = BlockName.names(of: UnsafeRawBufferPointer(output), block: size)
+      for (index, entry) in entries.enumerated() where names[index] != entry.name {
+        // What was read by itself is looked at more closely, and says what is wrong.
+        try read(entry, into: place(index), buffer)
+      }
+    }
+  }
+
+  /// What can't be unpacked leaves anything in `output`.
+  private func unpackUnchecked(
+    _ entry: BlockEntry, into output: UnsafeMutableRawBufferPointer, _ buffer: BlockBuffer
+  ) throws(StoreError) {
+    let length: Int?
+    do throws(StoreError) {
+      length = try store.read(StoreLayout.imageBlock(entry.name), into: buffer.stored, deadline: .usual)
+    } catch  where error.code == .badBlock {
+      return
+    }
+    guard let length else { throw missing(entry) }
+    let stored = UnsafeRawBufferPointer(rebasing: buffer.stored[..<length])
+    _ = try? buffer.codec.unpack(stored, CompressionMethod.sniff(stored), into: output)
   }
 
   private func read(
@@ -61,7 +90,7 @@ final class BlockReader: Sendable {
     for method in sniffed == .none ? [.none] : [sniffed, .none] {
       do throws(CompressionError) {
         let length = try codec.unpack(stored, method, into: output)
-        if length == output.count && BlockName(of: UnsafeRawBufferPointer(output), by: hasher) == entry.name {
+        if length == output.count && BlockName(of: UnsafeRawBufferPointer(output)) == entry.name {
           return nil
         }
         reason =

@@ -13,11 +13,12 @@ public struct BlockName: Hashable, Sendable, Comparable, CustomStringConvertible
     }
   }
 
-  /// The same; blocks until its turn in a batch has come.
-  init(of block: UnsafeRawBufferPointer, by hasher: BlockHasher) {
-    self = withUnsafeTemporaryAllocation(byteCount: BlockHash.length, alignment: 8) { hash in
-      hasher.hash(block, into: hash)
-      return BlockName(bytes: UnsafeRawBufferPointer(hash))
+  /// Of each block that `bytes` consists of; the last one may be shorter than the others.
+  static func names(of bytes: UnsafeRawBufferPointer, block: Int) -> [BlockName] {
+    BlockHash.hashes(of: bytes, block: block).withUnsafeBytes { hashes in
+      stride(from: 0, to: hashes.count, by: BlockHash.length).map {
+        BlockName(bytes: UnsafeRawBufferPointer(rebasing: hashes[$0..<($0 + BlockHash.length)]))
+      }
     }
   }
 

@@ -1,5 +1,4 @@
 import LinuxSystem
-import OpenSSL
 import Synchronization
 
 /// An image's backup while it is made: takes blocks in any order from many threads, and turns them into a complete
@@ -20,7 +19,6 @@ public final class ImageBackup: Sendable {
   /// A complete backup of the same content that was there before; nil: this one is being made.
   let existing: ImageConfig?
   private let zeroNames: (whole: BlockName, last: BlockName)
-  private let hasher = BlockHasher()
   private let table: Mutex<Table>
   /// The journal is needed no more once the lock is released: before, it is what names a lock that a death leaves.
   let isDone = Atomic(false)
@@ -58,12 +56,11 @@ public final class ImageBackup: Sendable {
   /// Takes whole blocks: `offset` is a multiple of the block size, and only the image's last block is short.
   public func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(StoreError) {
     try checkRange(offset, UInt64(bytes.count))
-    var start = 0
-    while start < bytes.count {
-      let length = min(bytes.count - start, Int(ImageConfig.blockSize))
-      try writeBlock(
-        UnsafeRawBufferPointer(rebasing: bytes[start..<(start + length)]), at: offset + UInt64(start))
-      start += length
+    let size = Int(ImageConfig.blockSize)
+    for (index, name) in BlockName.names(of: bytes, block: size).enumerated() {
+      let start = index * size
+      let block = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + size, bytes.count)])
+      try writeBlock(block, as: name, at: offset + UInt64(start))
     }
   }
 
@@ -154,7 +151,7 @@ public final class ImageBackup: Sendable {
         hint: "back it up anew")
     }
     if keepsHoles && name == zeroName(at: offset) { return }
-    try writeBlock(block, at: offset)
+    try writeBlock(block, as: name, at: offset)
   }
 
   func zeroName(at offset: UInt64) -> BlockName {
@@ -177,8 +174,9 @@ public final class ImageBackup: Sendable {
       hint: "nothing was backed up; restore or fetch the image again")
   }
 
-  private func writeBlock(_ block: UnsafeRawBufferPointer, at offset: UInt64) throws(StoreError) {
-    let name = BlockName(of: block, by: hasher)
+  private func writeBlock(
+    _ block: UnsafeRawBufferPointer, as name: BlockName, at offset: UInt64
+  ) throws(StoreError) {
     if let expected = expectedName(at: offset), expected != name { throw rotten(at: offset) }
     if let existing { try compare(name, with: existing, at: offset) }
     if existing == nil || name != zeroName(at: offset) || existing?.block(at: offset) != nil {
@@ -209,7 +207,8 @@ public final class ImageBackup: Sendable {
     }
   }
 
-  private static func zeroNames(size: UInt64) -> (whole: BlockName, last: BlockName) {
+  /// Of a block of zeros, and of one as short as the last.
+  static func zeroNames(size: UInt64) -> (whole: BlockName, last: BlockName) {
     let zeros = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(ImageConfig.blockSize), alignment: 4096)
     defer { zeros.deallocate() }
     zeros.initializeMemory(as: UInt8.self, repeating: 0)

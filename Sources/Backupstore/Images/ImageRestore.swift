@@ -81,6 +81,30 @@ public final class ImageRestore: Sendable {
     return extents
   }
 
+  /// 32 bytes for each block, holes included, as an image has them beside it. Nil where the backup has no checksum of the
+  /// whole, which the list is worth nothing without.
+  public func blockHashes() -> [UInt8]? {
+    guard !config.checksum.isEmpty else { return nil }
+    let zeros = ImageBackup.zeroNames(size: config.size)
+    let count = Int((config.size + ImageConfig.blockSize - 1) / ImageConfig.blockSize)
+    var hashes = [UInt8](repeating: 0, count: count * BlockHash.length)
+    var next = config.blocks[...]
+    hashes.withUnsafeMutableBytes { bytes in
+      for index in 0..<count {
+        let offset = UInt64(index) * ImageConfig.blockSize
+        let name: BlockName
+        if let block = next.first, block.offset == offset {
+          name = block.name
+          next = next.dropFirst()
+        } else {
+          name = index == count - 1 ? zeros.last : zeros.whole
+        }
+        name.store(into: UnsafeMutableRawBufferPointer(rebasing: bytes[(index * BlockHash.length)...]))
+      }
+    }
+    return hashes
+  }
+
   /// Fills the buffer, holes with zeros. The range lies in the image.
   public func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(StoreError) {
     try lock?.checkFailure()
@@ -88,6 +112,7 @@ public final class ImageRestore: Sendable {
       throw StoreError(
         .invalid, "\(buffer.count) bytes at offset \(offset) reach beyond the \(config.size) bytes of \(url)")
     }
+    if try readNeighbours(into: buffer, at: offset) { return }
     var done = 0
     while done < buffer.count {
       let at = offset + UInt64(done)
@@ -105,20 +130,44 @@ public final class ImageRestore: Sendable {
     }
   }
 
+  /// False, with nothing done, where the range is not a run of several whole blocks.
+  private func readNeighbours(
+    into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64
+  ) throws(StoreError) -> Bool {
+    let end = offset + UInt64(buffer.count)
+    guard buffer.count > Int(ImageConfig.blockSize), offset % ImageConfig.blockSize == 0,
+      end % ImageConfig.blockSize == 0 || end == config.size
+    else { return false }
+    let first = config.firstBlock(from: offset)
+    let count = (buffer.count + Int(ImageConfig.blockSize) - 1) / Int(ImageConfig.blockSize)
+    guard first + count <= config.blocks.count else { return false }
+    let entries = config.blocks[first..<(first + count)]
+    // In ascending order, so all between are there.
+    guard entries.first?.offset == offset, entries.last?.offset == offset + UInt64(count - 1) * ImageConfig.blockSize
+    else { return false }
+    try underLock { () throws(StoreError) in try reader.read(entries, into: buffer) }
+    return true
+  }
+
   private func read(
     _ entry: BlockEntry, length: Int, from start: Int, into output: UnsafeMutableRawBufferPointer
   ) throws(StoreError) {
+    try underLock { () throws(StoreError) in try reader.read(entry, length: length, from: start, into: output) }
+  }
+
+  /// Does it again under the lock where something was missing or bad before it was held.
+  private func underLock(_ body: () throws(StoreError) -> Void) throws(StoreError) {
     let wasSettled = lock?.isSettled ?? true
-    do throws(StoreError) {
-      try reader.read(entry, length: length, from: start, into: output)
-    } catch  where !wasSettled && (error.code == .missingBlock || error.code == .badBlock) {
+    do throws(StoreError) { try body() } catch
+      where !wasSettled && (error.code == .missingBlock || error.code == .badBlock)
+    {
       // Somebody may have been deleting it, and have made the backup anew.
       try lock?.settled()
       guard try store.completeImage(url) == config else {
         throw StoreError(
           .sourceChanged, "\(url) was replaced while it was opened", hint: "the restore begins anew", retry: .transient)
       }
-      try reader.read(entry, length: length, from: start, into: output)
+      try body()
     }
   }
 

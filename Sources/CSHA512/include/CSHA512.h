@@ -1,24 +1,16 @@
-/// SHA-512 of several messages of one length side by side, a message a vector lane. Source: FIPS 180-4, 6.4.
+/// SHA-512 of several messages of one length side by side, a message a lane of the vector unit. Source: FIPS 180-4, 6.4.
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
-/// Most messages that this processor hashes at once: 8 with AVX-512, 4 with AVX2, else 0: `drover_sha512_lanes` may not be called.
-/// The same in each call. From any thread.
-int drover_sha512_lane_count(void);
-
-/// The lanes that a test wants to have tried: 0 or one of those that `drover_sha512_has_width` answers 1 for.
+/// AVX2 and AVX-512 with 4 lanes, AVX-512 with 8.
 typedef enum { DROVER_SHA512_AVX2 = 1, DROVER_SHA512_AVX512_4 = 2, DROVER_SHA512_AVX512_8 = 3 } drover_sha512_width;
 
-/// 1: this processor can.
+/// 1: this processor can; 0: `drover_sha512_lanes_of` may not be called with it. The same in each call, from any thread.
 int drover_sha512_has_width(drover_sha512_width width);
 
-/// Hashes `count` messages, 1 to `drover_sha512_lane_count()`, of `length` bytes each, a multiple of 128; writes 64 bytes for each.
-/// Reads only the messages; keeps nothing. From any thread.
-void drover_sha512_lanes(
-    const uint8_t *const *messages, int count, size_t length, uint8_t *const *digests);
-
-/// The same with one width, and `count` up to its lanes: 4, 4 or 8.
+/// Hashes `count` messages, 1 to 4 or 8, of `length` bytes each, a multiple of 128; writes 64 bytes for each. Stops the process on
+/// other arguments. Reads only the messages and keeps nothing. From any thread.
 void drover_sha512_lanes_of(
     drover_sha512_width width, const uint8_t *const *messages, int count, size_t length, uint8_t *const *digests);

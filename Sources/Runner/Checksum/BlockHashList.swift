@@ -18,11 +18,10 @@ struct BlockHashList: ~Copyable {
   private var filled = 0
 
   /// Hashes of the whole blocks in `bytes`, where it begins at a block; nil where it does not, or has none.
-  static func whole(_ bytes: UnsafeRawBufferPointer, at offset: UInt64, by hasher: BlockHasher) -> [UInt8]? {
+  static func whole(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) -> [UInt8]? {
     guard offset % UInt64(block) == 0, bytes.count >= block else { return nil }
-    return (0..<(bytes.count / block)).flatMap {
-      hasher.hash(UnsafeRawBufferPointer(rebasing: bytes[($0 * block)..<(($0 + 1) * block)]))
-    }
+    return BlockHash.hashes(
+      of: UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.count / block * block)]), block: block)
   }
 
   /// - Parameter ready: What `whole` answered for these bytes.

@@ -12,11 +12,15 @@ struct ImageChecksum: Sendable, Equatable {
 struct ImageHasher: ~Copyable {
   private var whole = SHA512()
   private var blocks = BlockHashList()
+  /// With a list of blocks, which is believed where the whole has this checksum.
+  private let claim: ImageChecksum?
   private(set) var position: UInt64 = 0
+
+  init(claim: ImageChecksum? = nil) { self.claim = claim }
 
   mutating func add(_ bytes: UnsafeRawBufferPointer, ready: [UInt8]? = nil) {
     whole.update(bytes)
-    blocks.add(bytes, ready: ready)
+    if claim == nil { blocks.add(bytes, ready: ready) }
     position += UInt64(bytes.count)
   }
 
@@ -29,12 +33,14 @@ struct ImageHasher: ~Copyable {
       whole.update(UnsafeRawBufferPointer(rebasing: Zeros.page[..<Int(piece)]))
       rest -= piece
     }
-    blocks.addZeros(count)
+    if claim == nil { blocks.addZeros(count) }
     position += count
   }
 
   consuming func finish() -> ImageChecksum {
     let hashes = blocks.finish()
-    return ImageChecksum(sha512: hexadecimal(whole.finish()), blockHashes: hashes)
+    let sha512 = hexadecimal(whole.finish())
+    guard let claim else { return ImageChecksum(sha512: sha512, blockHashes: hashes) }
+    return claim.sha512 == sha512 ? claim : ImageChecksum(sha512: sha512, blockHashes: nil)
   }
 }

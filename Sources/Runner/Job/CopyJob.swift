@@ -29,7 +29,7 @@ struct CopyJob {
 
     let keeper = CheckpointKeeper(
       from: stacks.from, to: stacks.to, digest: digest, start: stacks.start, pace: pace, job: job)
-    let hash = if case .inOrder = plan { OrderedHash() } else { nil as OrderedHash? }
+    let hash: OrderedHash? = if case .inOrder = plan { OrderedHash(claim: claim(stacks)) } else { nil }
     let pump = try Pump(
       from: stacks.from.top, to: stacks.to.top, start: stacks.start, concurrency: context.concurrency, job: job,
       checkpoints: keeper, kernelCopy: kernelCopy, hash: hash)
@@ -48,6 +48,11 @@ struct CopyJob {
       throw error
     }
     return try commit(copied, stacks, bytesCopied: pump.flow.progress.copied)
+  }
+
+  /// What the source says of the bytes that will be the image's.
+  private func claim(_ stacks: OpenedStacks) -> ImageChecksum? {
+    stacks.from.hasFilters || stacks.to.hasFilters ? nil : ImageChecksum(of: stacks.from.top.info)
   }
 
   /// What is in the sink, flushed.

@@ -32,7 +32,8 @@ struct ClaimSource: ~Copyable {
     size = source.info.size
     end = source.info.size
     position = start
-    walker = ExtentWalker(source, size: source.info.size ?? 0, transfer: transfer, start: start)
+    walker = ExtentWalker(
+      source, size: source.info.size ?? 0, transfer: transfer, start: start, joinsData: !source.info.lacksExtents)
   }
 
   /// Nil at the end.

@@ -5,7 +5,7 @@ import DroverModel
 /// one-byte extents.
 ///
 /// A block of `granule` bytes with any data in it is data as a whole, and so is one where zero and absent meet. Zero
-/// and absent blocks are joined to runs.
+/// and absent blocks are joined to runs, and a few neighbouring ones of data.
 struct ExtentWalker: ~Copyable {
   struct Run: Equatable {
     enum Kind { case data, zero, absent }
@@ -18,6 +18,7 @@ struct ExtentWalker: ~Copyable {
   private let size: UInt64
   private let granule: UInt64
   private let longestRun: UInt64
+  private let longestData: UInt64
   private var position: UInt64
   private let window = UnsafeMutableBufferPointer<drover_extent>.allocate(capacity: 128)
   private var count = 0
@@ -26,12 +27,15 @@ struct ExtentWalker: ~Copyable {
   /// How far a device is asked to look at once.
   private static let horizon: UInt64 = 1 << 30
 
-  /// - Parameter start: A block's begin, or the end.
-  init(_ device: any BlockDevice, size: UInt64, transfer: TransferSize, start: UInt64) {
+  /// - Parameters:
+  ///   - start: A block's begin, or the end.
+  ///   - joinsData: Neighbouring blocks of data become one run.
+  init(_ device: any BlockDevice, size: UInt64, transfer: TransferSize, start: UInt64, joinsData: Bool) {
     self.device = device
     self.size = size
     granule = transfer.granule
     longestRun = transfer.longestRun
+    longestData = joinsData ? transfer.longestData : transfer.granule
     position = start
   }
 
@@ -43,7 +47,10 @@ struct ExtentWalker: ~Copyable {
     let begin = position
     let kind = try classify(begin, check)
     var end = min(begin + granule, size)
-    if kind != .data {
+    if kind == .data {
+      let limit = min(begin + longestData, size)
+      while end < limit, try classify(end, check) == .data { end = min(end + granule, size) }
+    } else {
       let limit = min(begin + longestRun, size)
       while end < limit {
         let extent = try extent(at: end, check)

@@ -36,7 +36,7 @@ final class Pump: Sendable {
     transfer = try TransferSize(source: source.info, sink: sink.info)
     let begin = transfer.begin(start, size: source.info.size)
     detectsZeros = source.info.lacksExtents || source.info.isSequential
-    threads = max(1, min(concurrency, 64, Int(Self.memory / transfer.granule)))
+    threads = max(1, min(concurrency, 64, Int(Self.memory / transfer.longestData)))
     flow = Flow(start: begin)
     claims = Monitor(ClaimSource(source, transfer: transfer, start: begin))
   }
@@ -68,7 +68,7 @@ final class Pump: Sendable {
   }
 
   private func work() {
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(transfer.granule), alignment: 4096)
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(transfer.longestData), alignment: 4096)
     defer { buffer.deallocate() }
     do {
       while let claim = try claim(buffer), try process(claim, buffer) {}

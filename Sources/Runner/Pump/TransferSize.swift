@@ -2,7 +2,7 @@ import DroverModel
 
 /// How much the pump moves at once: the sink's preferred block, fitted to what both devices can take.
 struct TransferSize: Sendable, Equatable {
-  /// Bytes of a claim of data, and what data runs are rounded out to.
+  /// What data runs are rounded out to.
   var granule: UInt64
   /// Longest single read and write; 0 where there is no limit.
   var readLimit: UInt64
@@ -32,6 +32,9 @@ struct TransferSize: Sendable, Equatable {
     readLimit = source.blockMax
     writeLimit = sink.blockMax
   }
+
+  /// Longest claim of data: neighbouring blocks go together, since a few of them are hashed at once for the price of one.
+  var longestData: UInt64 { max(1, min(4, 4 * Self.usual / granule)) * granule }
 
   /// Where a copy that has come to `start` goes on: at a block's begin, or nowhere where it has come to the end.
   func begin(_ start: UInt64, size: UInt64?) -> UInt64 {
