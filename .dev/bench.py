@@ -6,6 +6,8 @@ daemon's part and the worker."""
 import hashlib, mmap, os, random, re, statistics, subprocess, sys, time
 from concurrent.futures import ProcessPoolExecutor
 
+import bench_encryption
+
 BLOCK = 2 << 20
 TICKS = os.sysconf("SC_CLK_TCK")
 CORES = len(os.sched_getaffinity(0))
@@ -238,14 +240,17 @@ def main():
     try:
         upload = ["drover", "image", "create", "image", "--from-file", image, "--wait"]
         bench.measure("upload", upload, image, "backingimage/image")
+        bench_encryption.prepare(image, scratch)
         for number in range(1, rounds + 1):
             print(f"round {number} of {rounds}", file=sys.stderr)
             subprocess.run(["restic", "-q", "-r", f"{scratch}/restic", "init"], check=True)
             subprocess.run(["borg", "init", "--encryption", "none", f"{scratch}/borg"], check=True, capture_output=True)
             round_of(bench, image, scratch, number)
+            bench_encryption.round_of(bench, scratch, number)
             subprocess.run(["rm", "-rf", f"{scratch}/restic", f"{scratch}/borg"], check=True)
     finally:
         daemon.stop()
+    print(bench_encryption.cipher(scratch) + "\n")
     report(bench, limits, mebibytes, rounds, data)
 
 
@@ -266,6 +271,8 @@ def report(bench, limits, mebibytes, rounds, data):
             theirs = bench.median(peer)[0]
             without = f" ({theirs / (wall - LOCK):.1f}x without the lock's wait)" if row == "backup" else ""
             against.append(f"{theirs / wall:.1f}x {peer}{without}")
+        if encrypting := bench_encryption.against(bench, row):
+            against.append(encrypting)
         shown = f"{wall:.2f}" + (f" ({wall - LOCK:.2f} after the lock)" if row == "backup" else "")
         isOurs = row in peers or row == "upload"
         why = bound(bench, row, limits, data, mebibytes << 20) if isOurs and row != "backup again" else ""

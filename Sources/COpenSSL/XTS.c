@@ -8,119 +8,26 @@
 #include <immintrin.h>
 #endif
 
-/* What is laid over and enciphered at once: short enough for the first-level cache, long enough for libcrypto. */
-#define BATCH 4096u
 /* Sectors whose first tweaks are made at once. */
 #define AHEAD 128u
-
-/* Four blocks as pairs of 64-bit numbers, lower half first: compilers make the widest instructions there are of it. */
-typedef uint64_t blocks __attribute__((vector_size(64), aligned(64)));
-typedef uint64_t loose __attribute__((vector_size(64), aligned(1)));
-
-/* Makes all tweaks from each sector's first one, and lays them over the bytes: their exclusive or goes into `out`. */
-typedef void (*laying)(const uint8_t *first, blocks *tweaks, const uint8_t *in, uint8_t *out, size_t length,
-                       size_t sector);
+/* What libcrypto enciphers at once: short enough for the first-level cache, long enough for a call. */
+#define BATCH 4096u
+/* A round more than AES-256 has. */
+#define ROUND_KEYS 15
 
 struct copenssl_xts {
-  blocks tweaks[BATCH / 64];
+  /* AES with the first half of the key, in the caller's direction. */
   EVP_CIPHER_CTX *data;
+  /* AES with the second half. */
   EVP_CIPHER_CTX *tweak;
-  laying lay;
-  uint8_t first[AHEAD * 16];
+  /* Whole sectors, whose first tweaks are in `first`. */
+  int (*crypt)(struct copenssl_xts *xts, const uint8_t *in, uint8_t *out, size_t length, size_t sector);
+  int rounds;
+  _Alignas(16) uint32_t keys[ROUND_KEYS][4];
+  /* And room for the one behind the last, which is looked at and not used. */
+  _Alignas(16) uint8_t first[(AHEAD + 1) * 16];
+  uint64_t tweaks[BATCH / 8];
 };
-
-/* Each block times x to the power of `bits`, at most 56, modulo x^128 + x^7 + x^2 + x + 1. `bits` is one number or a
- * vector of them; a shift by 64 would not be defined, hence the two steps. */
-#define TIMES(value, bits)                                                                         \
-  ({                                                                                               \
-    blocks over = (value) >> 1 >> (63 - (bits));                                                   \
-    blocks swapped = __builtin_shufflevector(over, over, 1, 0, 3, 2, 5, 4, 7, 6);                  \
-    blocks wrapped = swapped & lower;                                                              \
-    (value) << (bits) ^ (swapped & ~lower) ^ wrapped ^ wrapped << 1 ^ wrapped << 2 ^ wrapped << 7; \
-  })
-
-#define LAY(number, tweak) \
-  ((loose *)out)[number] = ((const loose *)in)[number] ^ (tweaks[number] = (tweak))
-
-/* The tweaks of 512 bytes come from one number each, so that none waits for another. */
-#if defined(__x86_64__)
-__attribute__((target_clones("avx512f", "avx2", "default")))
-#endif
-static void lay_anywhere(const uint8_t *first, blocks *tweaks, const uint8_t *in, uint8_t *out, size_t length,
-                         size_t sector) {
-  const blocks lower = {~0ull, 0, ~0ull, 0, ~0ull, 0, ~0ull, 0}, each = {0, 0, 1, 1, 2, 2, 3, 3};
-  for (size_t at = 0; at < length; at += sector, first += 16) {
-    uint64_t half[2];
-    memcpy(half, first, 16);
-    blocks same = {half[0], half[1], half[0], half[1], half[0], half[1], half[0], half[1]};
-    blocks base = TIMES(same, each);
-    for (size_t done = 0; done < sector; done += 512, tweaks += 8, in += 512, out += 512) {
-      LAY(0, base);
-      LAY(1, TIMES(base, 4));
-      LAY(2, TIMES(base, 8));
-      LAY(3, TIMES(base, 12));
-      LAY(4, TIMES(base, 16));
-      LAY(5, TIMES(base, 20));
-      LAY(6, TIMES(base, 24));
-      LAY(7, TIMES(base, 28));
-      base = TIMES(base, 32);
-    }
-  }
-}
-
-#if defined(__x86_64__)
-/* The same by carry-less products, in half the instructions. */
-#define TIMES_FAST(value, left, right)                                                                      \
-  ({                                                                                                        \
-    __m512i over = right;                                                                                   \
-    _mm512_ternarylogic_epi64(left, _mm512_bslli_epi128(over, 8), _mm512_clmulepi64_epi128(over, modulus, 0x01), 0x96); \
-  })
-#define TIMES_CONSTANT(value, bits) \
-  TIMES_FAST(value, _mm512_slli_epi64(value, bits), _mm512_srli_epi64(value, 64 - (bits)))
-#define LAY_FAST(number, tweak)                                                                       \
-  ({                                                                                                  \
-    __m512i one = tweak;                                                                              \
-    _mm512_store_si512(tweaks + number, one);                                                         \
-    _mm512_storeu_si512(out + 64 * number, _mm512_xor_si512(_mm512_loadu_si512(in + 64 * number), one)); \
-  })
-
-__attribute__((target("avx512f,avx512bw,vpclmulqdq")))
-static void lay_fast(const uint8_t *first, blocks *tweaks, const uint8_t *in, uint8_t *out, size_t length,
-                         size_t sector) {
-  const __m512i modulus = _mm512_set1_epi64(0x87);
-  const __m512i each = _mm512_set_epi64(3, 3, 2, 2, 1, 1, 0, 0), rest = _mm512_set_epi64(61, 61, 62, 62, 63, 63, 64, 64);
-  for (size_t at = 0; at < length; at += sector, first += 16) {
-    __m512i same = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)first));
-    __m512i base = TIMES_FAST(same, _mm512_sllv_epi64(same, each), _mm512_srlv_epi64(same, rest));
-    for (size_t done = 0; done < sector; done += 512, tweaks += 8, in += 512, out += 512) {
-      LAY_FAST(0, base);
-      LAY_FAST(1, TIMES_CONSTANT(base, 4));
-      LAY_FAST(2, TIMES_CONSTANT(base, 8));
-      LAY_FAST(3, TIMES_CONSTANT(base, 12));
-      LAY_FAST(4, TIMES_CONSTANT(base, 16));
-      LAY_FAST(5, TIMES_CONSTANT(base, 20));
-      LAY_FAST(6, TIMES_CONSTANT(base, 24));
-      LAY_FAST(7, TIMES_CONSTANT(base, 28));
-      base = TIMES_CONSTANT(base, 32);
-    }
-  }
-}
-#endif
-
-#if defined(__x86_64__)
-__attribute__((target_clones("avx512f", "avx2", "default")))
-#endif
-static void lay_again(const blocks *tweaks, uint8_t *out, size_t length) {
-  for (size_t at = 0; at < length; at += 64) *(loose *)(out + at) ^= *tweaks++;
-}
-
-static laying choose(int portable) {
-#if defined(__x86_64__)
-  if (!portable && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("vpclmulqdq")) return lay_fast;
-#endif
-  (void)portable;
-  return lay_anywhere;
-}
 
 static EVP_CIPHER_CTX *ecb(const uint8_t *key, size_t length, int encrypt) {
   EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
@@ -132,11 +39,148 @@ static EVP_CIPHER_CTX *ecb(const uint8_t *key, size_t length, int encrypt) {
   return NULL;
 }
 
+/* By libcrypto, on any processor: tweaks over the bytes, AES, tweaks over the bytes. */
+static int crypt_anywhere(struct copenssl_xts *xts, const uint8_t *in, uint8_t *out, size_t length, size_t sector) {
+  const uint8_t *first = xts->first;
+  uint64_t low = 0, high = 0;
+  for (size_t part; length > 0; in += part, out += part, length -= part) {
+    part = length < BATCH ? length : BATCH;
+    for (size_t at = 0; at < part; at += 16) {
+      uint64_t *tweak = xts->tweaks + at / 8, block[2];
+      if (at % sector == 0) {
+        memcpy(&low, first, 8);
+        memcpy(&high, first + 8, 8);
+        first += 16;
+      }
+      tweak[0] = low;
+      tweak[1] = high;
+      memcpy(block, in + at, 16);
+      block[0] ^= low;
+      block[1] ^= high;
+      memcpy(out + at, block, 16);
+      /* Times x, modulo x^128 + x^7 + x^2 + x + 1. */
+      const uint64_t carry = high >> 63;
+      high = high << 1 | low >> 63;
+      low = low << 1 ^ carry * 0x87;
+    }
+    if (EVP_Cipher(xts->data, out, out, (unsigned)part) <= 0) return 0;
+    for (size_t at = 0; at < part; at += 8) {
+      uint64_t word;
+      memcpy(&word, out + at, 8);
+      word ^= xts->tweaks[at / 8];
+      memcpy(out + at, &word, 8);
+    }
+  }
+  return 1;
+}
+
+#if defined(__x86_64__)
+#define FAST __attribute__((target("aes,avx")))
+#define EACH_BLOCK(what) what(0) what(1) what(2) what(3) what(4) what(5) what(6) what(7)
+
+/* FIPS 197, 5.2. The instruction substitutes the bytes of words; numbers are little-endian, so a word turns right. */
+FAST static uint32_t substituted(uint32_t word) {
+  return (uint32_t)_mm_cvtsi128_si32(_mm_aeskeygenassist_si128(_mm_set1_epi32((int)word), 0));
+}
+
+FAST static void expand(struct copenssl_xts *xts, const uint8_t *key, size_t length, int encrypt) {
+  const size_t count = length / 4;
+  uint32_t *words = xts->keys[0], power = 1;
+  xts->rounds = (int)count + 6;
+  memcpy(words, key, length);
+  for (size_t at = count; at < 4 * ((size_t)xts->rounds + 1); at++) {
+    uint32_t word = words[at - 1];
+    if (at % count == 0) {
+      word = substituted(word);
+      word = (word >> 8 | word << 24) ^ power;
+      power = power << 1 ^ (power >> 7) * 0x11b;
+    } else if (count == 8 && at % count == 4) {
+      word = substituted(word);
+    }
+    words[at] = words[at - count] ^ word;
+  }
+  if (encrypt) return;
+  /* The equivalent inverse cipher, 5.3.5: the other way round, and mixed but for the outer ones. */
+  __m128i *keys = (__m128i *)xts->keys;
+  for (int begin = 0, end = xts->rounds; begin < end; begin++, end--) {
+    __m128i swapped = keys[begin];
+    keys[begin] = keys[end];
+    keys[end] = swapped;
+  }
+  for (int round = 1; round < xts->rounds; round++) keys[round] = _mm_aesimc_si128(keys[round]);
+}
+
+/* Times x, modulo x^128 + x^7 + x^2 + x + 1: each half is doubled, and takes the bit that left the other. */
+FAST static inline __m128i doubled(__m128i tweak) {
+  __m128i carries = _mm_shuffle_epi32(_mm_srai_epi32(tweak, 31), 0x13);
+  return _mm_xor_si128(_mm_add_epi64(tweak, tweak), _mm_and_si128(carries, _mm_set_epi32(0, 1, 0, 0x87)));
+}
+
+/* By the processor's own AES, all in one pass: eight blocks at once, since an instruction waits for the last one of its
+ * block, and the tweaks of the next eight between their rounds. */
+FAST __attribute__((always_inline)) static inline int crypt_fast(struct copenssl_xts *xts, const uint8_t *in,
+                                                                 uint8_t *out, size_t length, size_t sector,
+                                                                 const int encrypt) {
+  const __m128i *keys = (const __m128i *)xts->keys, *first = (const __m128i *)xts->first;
+  const int rounds = xts->rounds;
+  __m128i next = first[0], coming[8], tweaks[8], blocks[8], key;
+#define TWEAK(at)    \
+  coming[at] = next; \
+  next = doubled(next);
+#define BEGIN(at)          \
+  tweaks[at] = coming[at]; \
+  blocks[at] = _mm_xor_si128(_mm_loadu_si128((const __m128i *)in + at), _mm_xor_si128(tweaks[at], key));
+#define ROUND(at) blocks[at] = encrypt ? _mm_aesenc_si128(blocks[at], key) : _mm_aesdec_si128(blocks[at], key);
+#define ROUND_AND_TWEAK(at) \
+  key = keys[at + 1];       \
+  ROUND(0) ROUND(1) ROUND(2) ROUND(3) ROUND(4) ROUND(5) ROUND(6) ROUND(7) TWEAK(at)
+#define END(at)                                    \
+  tweaks[at] = _mm_xor_si128(tweaks[at], key);     \
+  _mm_storeu_si128((__m128i *)out + at, encrypt ? _mm_aesenclast_si128(blocks[at], tweaks[at]) \
+                                                : _mm_aesdeclast_si128(blocks[at], tweaks[at]));
+  EACH_BLOCK(TWEAK)
+  for (size_t at = 0; at < length; in += 128, out += 128) {
+    at += 128;
+    if (at % sector == 0) next = first[at / sector];
+    key = keys[0];
+    EACH_BLOCK(BEGIN)
+    /* There are nine such rounds at least. */
+    EACH_BLOCK(ROUND_AND_TWEAK)
+    for (int round = 9; round < rounds; round++) {
+      key = keys[round];
+      EACH_BLOCK(ROUND)
+    }
+    key = keys[rounds];
+    EACH_BLOCK(END)
+  }
+  return 1;
+}
+
+FAST static int encrypt_fast(struct copenssl_xts *xts, const uint8_t *in, uint8_t *out, size_t length, size_t sector) {
+  return crypt_fast(xts, in, out, length, sector, 1);
+}
+
+FAST static int decrypt_fast(struct copenssl_xts *xts, const uint8_t *in, uint8_t *out, size_t length, size_t sector) {
+  return crypt_fast(xts, in, out, length, sector, 0);
+}
+#endif
+
+static void choose(struct copenssl_xts *xts, const uint8_t *key, size_t length, int encrypt, int portable) {
+  xts->crypt = crypt_anywhere;
+#if defined(__x86_64__)
+  if (portable || !__builtin_cpu_supports("aes") || !__builtin_cpu_supports("avx")) return;
+  expand(xts, key, length, encrypt);
+  xts->crypt = encrypt ? encrypt_fast : decrypt_fast;
+#else
+  (void)key, (void)length, (void)encrypt, (void)portable;
+#endif
+}
+
 struct copenssl_xts *copenssl_xts_new(const uint8_t *key, size_t length, int encrypt, int portable) {
   if ((length != 32 && length != 64) || CRYPTO_memcmp(key, key + length / 2, length / 2) == 0) return NULL;
-  struct copenssl_xts *xts = aligned_alloc(64, sizeof *xts);
+  struct copenssl_xts *xts = OPENSSL_zalloc(sizeof *xts);
   if (xts == NULL) return NULL;
-  xts->lay = choose(portable);
+  choose(xts, key, length / 2, encrypt, portable);
   xts->data = ecb(key, length / 2, encrypt);
   xts->tweak = ecb(key + length / 2, length / 2, 1);
   if (xts->data != NULL && xts->tweak != NULL) return xts;
@@ -148,8 +192,7 @@ void copenssl_xts_free(struct copenssl_xts *xts) {
   if (xts == NULL) return;
   EVP_CIPHER_CTX_free(xts->data);
   EVP_CIPHER_CTX_free(xts->tweak);
-  OPENSSL_cleanse(xts, sizeof *xts);
-  free(xts);
+  OPENSSL_clear_free(xts, sizeof *xts);
 }
 
 static int make_first(struct copenssl_xts *xts, size_t sectors, uint64_t tweak, uint64_t step) {
@@ -164,19 +207,11 @@ int copenssl_xts_crypt(struct copenssl_xts *xts, const uint8_t *in, uint8_t *out
                        uint64_t tweak, uint64_t step) {
   if (sector == 0 || sector % 512 != 0 || BATCH % sector != 0 || length % sector != 0) return 0;
   while (length > 0) {
-    const size_t sectors = length / sector < AHEAD ? length / sector : AHEAD;
-    if (!make_first(xts, sectors, tweak, step)) return 0;
-    for (size_t at = 0; at < sectors * sector;) {
-      const size_t left = sectors * sector - at, part = left < BATCH ? left : BATCH;
-      const uint8_t *first = xts->first + at / sector * 16;
-      xts->lay(first, xts->tweaks, in + at, out + at, part, sector);
-      if (EVP_Cipher(xts->data, out + at, out + at, (unsigned)part) <= 0) return 0;
-      lay_again(xts->tweaks, out + at, part);
-      at += part;
-    }
-    in += sectors * sector;
-    out += sectors * sector;
-    length -= sectors * sector;
+    const size_t sectors = length / sector < AHEAD ? length / sector : AHEAD, part = sectors * sector;
+    if (!make_first(xts, sectors, tweak, step) || !xts->crypt(xts, in, out, part, sector)) return 0;
+    in += part;
+    out += part;
+    length -= part;
     tweak += sectors * step;
   }
   return 1;

@@ -90,11 +90,12 @@ private let oneAtATime = Mutex(())
     return key
   }
 
+  /// - Parameter derivation: Was checked but for its hash.
   mutating func setDerivation(_ derivation: KeyDerivation, memory: UInt64) throws(LUKSError) {
-    try check(
-      unsafe ccryptsetup_set_pbkdf(
-        device, derivation.function, derivation.hash, derivation.iterations ?? 0, UInt32(clamping: memory)),
-      "set the key derivation")
+    let answer = unsafe ccryptsetup_set_pbkdf(
+      device, derivation.function, derivation.hash, derivation.iterations ?? 0, UInt32(clamping: memory))
+    if answer == -EINVAL { throw .option("hash", "\(derivation.hash) is not known to libcryptsetup") }
+    try check(answer, "set the key derivation")
   }
 
   mutating func format(_ cipher: String, key: KeyMaterial) throws(LUKSError) {

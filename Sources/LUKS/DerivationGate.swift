@@ -9,17 +9,20 @@ public struct DerivationGate: Sendable {
   public var isCancelled: @Sendable () -> Bool
   /// Called when it waits, and every five seconds as long as it does.
   public var waits: @Sendable () -> Void
+  /// Called once where it has waited and waits no more.
+  public var goesOn: @Sendable () -> Void
   /// KiB that can be had now; nil: not known.
   public var availableMemory: @Sendable () -> UInt64?
 
   public init(
     path: String? = nil, isCancelled: @escaping @Sendable () -> Bool = { false },
-    waits: @escaping @Sendable () -> Void = {},
+    waits: @escaping @Sendable () -> Void = {}, goesOn: @escaping @Sendable () -> Void = {},
     availableMemory: @escaping @Sendable () -> UInt64? = { HostMemory.availableKiB() }
   ) {
     self.path = path
     self.isCancelled = isCancelled
     self.waits = waits
+    self.goesOn = goesOn
     self.availableMemory = availableMemory
   }
 
@@ -36,6 +39,7 @@ public struct DerivationGate: Sendable {
         rounds += 1
         usleep(50_000)
       }
+      if rounds > 0 { goesOn() }
     } catch {
       throw error.errno == ECANCELED ? .cancelled : .system(error)
     }

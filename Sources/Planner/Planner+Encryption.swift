@@ -7,6 +7,12 @@ extension Planner {
   /// words are Longhorn's.
   func checkSecrets(of encryption: BackingImage.Encryption) throws(Fault) {
     for reference in encryption.secrets { _ = try settings(reference) }
+    // What is opened has its settings in its header.
+    switch encryption {
+    case .ignore, .decrypt: break
+    case .encrypt(let secret): try settings(secret).checkNewHeader()
+    case .rekey(_, let new): try settings(new).checkKeySlot()
+    }
   }
 
   /// Throws `conflict` where the source is not what the work is for.

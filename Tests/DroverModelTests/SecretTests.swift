@@ -148,6 +148,23 @@ private func text(_ bytes: SecretBytes?) -> String? {
   }
 
   @Test(arguments: [
+    ["CRYPTO_KEY_SIZE": "384"], ["CRYPTO_KEY_CIPHER": "aes-cbc-plain"], ["CRYPTO_PBKDF_FORCE_ITERATIONS": "3"],
+    ["CRYPTO_PBKDF": "pbkdf2", "CRYPTO_PBKDF_FORCE_ITERATIONS": "999"], ["CRYPTO_PBKDF_MEMORY": "31"],
+    ["CRYPTO_PBKDF_MEMORY": "4194305"],
+  ])
+  func noHeaderIsMadeOf(_ values: [String: String]) throws {
+    let settings = try CryptoSettings(values)
+    let fault = fault { () throws(Fault) in try settings.checkNewHeader() }
+    let key = values.keys.sorted().last ?? ""
+    #expect(fault?.code == .invalid && fault?.message.hasPrefix("\(key) is \"\(values[key] ?? "")\"") == true)
+  }
+
+  @Test func memoryIsOfNoMeaningForPBKDF2() throws {
+    try CryptoSettings(["CRYPTO_PBKDF": "pbkdf2", "CRYPTO_PBKDF_MEMORY": "1"]).checkNewHeader()
+    try CryptoSettings(["CRYPTO_KEY_SIZE": "384", "CRYPTO_KEY_CIPHER": "x"]).checkKeySlot()
+  }
+
+  @Test(arguments: [
     ("CRYPTO_KEY_PROVIDER", "vault", "unsupported key provider vault for encryption"),
     ("CRYPTO_KEY_SIZE", "big", "CRYPTO_KEY_SIZE is \"big\""), ("CRYPTO_KEY_SIZE", "-1", "CRYPTO_KEY_SIZE"),
     ("CRYPTO_PBKDF", "scrypt", "CRYPTO_PBKDF is \"scrypt\""),

@@ -7,97 +7,16 @@ import Testing
 extension EndToEnd {
   /// Longhorn's page "Backing Image Encryption", typed as a user would, and what goes beyond it.
   @Suite struct EncryptionTests {
-    private static let passphrase = "Your encryption passphrase"
-    private static let marker = "plain-bytes-of-the-guest"
-
-    /// As the page has it, but for a key derivation that takes less than the seconds and the GiB of the default.
-    private static func secret(
-      _ name: String = "longhorn-crypto", _ passphrase: String = passphrase, namespace: String = "longhorn-system",
-      provider: String = "secret"
-    ) -> String {
-      """
-      apiVersion: v1
-      kind: Secret
-      metadata:
-        name: \(name)
-        namespace: \(namespace)
-      stringData:
-        CRYPTO_KEY_VALUE: "\(passphrase)"
-        CRYPTO_KEY_PROVIDER: "\(provider)"
-        CRYPTO_KEY_CIPHER: "aes-xts-plain64"
-        CRYPTO_KEY_HASH: "sha256"
-        CRYPTO_KEY_SIZE: "256"
-        CRYPTO_PBKDF: "argon2i"
-        CRYPTO_PBKDF_FORCE_ITERATIONS: "4"
-        CRYPTO_PBKDF_MEMORY: "32768"
-      """
-    }
-
-    private static func clone(
-      _ name: String, of source: String, _ encryption: String, _ secret: String = "longhorn-crypto",
-      namespace: String = "longhorn-system", checksum: String? = nil
-    ) -> String {
-      Manifest.image(
-        name, "clone",
-        [
-          "backing-image": source, "encryption": encryption, "secret": secret, "secret-namespace": namespace,
-        ], checksum: checksum)
-    }
-
-    /// Every sector holds the marker, but for a hole in the middle.
-    private static func markedImage(_ path: String, size: UInt64) throws -> TestImage {
-      let file = try OpenFile.open(path, .createNew(permissions: 0o644))
-      var noise = Noise(seed: 7)
-      let mark = Array(marker.utf8)
-      for offset in stride(from: UInt64(0), to: size, by: 1 << 20) where offset / (4 << 20) != 1 {
-        var block = noise.bytes(Int(min(1 << 20, size - offset)))
-        for start in stride(from: 0, to: block.count, by: 512) {
-          block.replaceSubrange(start + 100..<start + 100 + mark.count, with: mark)
-        }
-        try block.withUnsafeBytes { try file.write($0, at: offset) }
-      }
-      try file.truncate(to: size)
-      return TestImage(path: path, size: size, sha512: try TestImage.sha512(of: path))
-    }
-
-    /// Files below a folder that hold the text.
-    private static func files(with text: String, below folder: String, except: String? = nil) throws -> [String] {
-      let out = TemporaryFolder("grep")
-      let file = try OpenFile.open(out("found"), .create(permissions: 0o600))
-      let null = try OpenFile.open("/dev/null", .readWrite)
-      let grep = try ChildProcess.spawn(
-        "/usr/bin/grep", arguments: ["grep", "-rlaF", "-e", text, folder], environment: ["LC_ALL": "C"],
-        descriptors: [(null.descriptor, 0), (file.descriptor, 1), (2, 2)])
-      // 1: nothing found; 2: one that went away meanwhile.
-      _ = try grep.wait()
-      let found = try Folder.readFile(out("found"), limit: 1 << 20)
-      return String(decoding: found, as: UTF8.self).split(separator: "\n").map(String.init)
-        .filter { path in except.map { !path.hasPrefix($0) } ?? true }
-    }
-
-    /// What `cryptsetup` says to the passphrase; 0 where it opens the image.
-    private static func cryptsetup(_ path: String, _ passphrase: String) throws -> ChildProcess.ExitStatus {
-      let folder = TemporaryFolder("cryptsetup")
-      try Folder.writeDurably(folder("key"), Array(passphrase.utf8), permissions: 0o600)
-      let null = try OpenFile.open("/dev/null", .readWrite)
-      return try ChildProcess.spawn(
-        "/usr/sbin/cryptsetup",
-        arguments: ["cryptsetup", "open", "--test-passphrase", "--key-file", folder("key"), path],
-        environment: ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin"],
-        descriptors: [(null.descriptor, 0), (null.descriptor, 1), (null.descriptor, 2)]
-      ).wait()
-    }
-
     @Test(.timeLimit(.minutes(3))) func longhornsPage() throws {
       let host = try DroverHost()
-      let image = try Self.markedImage(host.folder("parrot.img"), size: (9 << 20) + 512)
+      let image = try Encrypting.markedImage(host.folder("parrot.img"), size: (9 << 20) + 512)
       let web = try Web()
       try web.serve("/parrot.img", file: image.path)
       let applied = try host.apply(
         [
-          Manifest.download("parrot", url: web.url("/parrot.img"), checksum: image.sha512), Self.secret(),
-          Self.clone("parrot-cloned-encrypted", of: "parrot", "encrypt", checksum: image.sha512),
-          Self.clone("parrot-cloned-decrypted", of: "parrot-cloned-encrypted", "decrypt"),
+          Manifest.download("parrot", url: web.url("/parrot.img"), checksum: image.sha512), Encrypting.secret(),
+          Encrypting.clone("parrot-cloned-encrypted", of: "parrot", "encrypt", checksum: image.sha512),
+          Encrypting.clone("parrot-cloned-decrypted", of: "parrot-cloned-encrypted", "decrypt"),
         ].joined(separator: "\n---\n"))
       #expect(applied.code == 0, "\(applied)")
       #expect(
@@ -119,9 +38,9 @@ extension EndToEnd {
       #expect(sealed["status"]?["luks"]?["keySize"] == 256)
       #expect(sealed["status"]?["luks"]?["keySlots"]?.array?.count == 1)
       let path = try #require(sealed["status"]?["path"]?.string)
-      #expect(try Self.cryptsetup(path, Self.passphrase) == .code(0))
-      #expect(try Self.cryptsetup(path, "another") == .code(2))
-      #expect(try Self.files(with: Self.marker, below: path).isEmpty)
+      #expect(Encrypting.opens(path))
+      #expect(!Encrypting.opens(path, "another"))
+      #expect(try Encrypting.files(with: Encrypting.marker, below: path).isEmpty)
       let uuid = try #require(sealed["status"]?["luks"]?["uuid"]?.string)
       let described = try host.run("describe", "backingimage", "parrot-cloned-encrypted")
       for text in ["aes-xts-plain64", uuid, "keySlots", "argon2i"] { #expect(described.out.contains(text)) }
@@ -133,26 +52,27 @@ extension EndToEnd {
       // A hole is a hole again.
       #expect(try #require(plain["status"]?["realSize"]?.int) < Int64(image.size) - 3 * (1 << 20))
 
-      let again = try host.apply(Self.clone("parrot-cloned-encrypted", of: "parrot", "encrypt"))
+      let again = try host.apply(Encrypting.clone("parrot-cloned-encrypted", of: "parrot", "encrypt"))
       #expect(again.out == "backingimage/parrot-cloned-encrypted unchanged\n")
       let shown = try host.run("get", "secret", "longhorn-crypto", "-o", "yaml")
-      #expect(shown.code == 0 && !shown.out.contains(Self.passphrase) && shown.out.contains("CRYPTO_KEY_VALUE"))
+      #expect(shown.code == 0 && !shown.out.contains(Encrypting.passphrase) && shown.out.contains("CRYPTO_KEY_VALUE"))
       let refused = try host.run("delete", "secret", "longhorn-crypto")
       #expect(refused.code == 5 && refused.err.contains("backingimage/parrot-cloned-encrypted"), "\(refused)")
-      let changed = try host.apply(Self.secret("longhorn-crypto", "another"))
+      let changed = try host.apply(Encrypting.secret("longhorn-crypto", "another"))
       #expect(changed.code == 5 && changed.err.contains("backingimage/parrot-cloned-encrypted"), "\(changed)")
 
       #expect(try host.stop() == .code(0))
       // Neither in the catalog nor in a log, and in no file of the command line's but the manifests that held it.
-      #expect(try Self.files(with: Self.passphrase, below: host.state).isEmpty)
-      #expect(try Self.files(with: Self.passphrase, below: host.folder.path).allSatisfy { $0.hasSuffix(".in") })
+      #expect(try Encrypting.files(with: Encrypting.passphrase, below: host.state).isEmpty)
+      #expect(
+        try Encrypting.files(with: Encrypting.passphrase, below: host.folder.path).allSatisfy { $0.hasSuffix(".in") })
     }
 
     @Test(.timeLimit(.minutes(3))) func aBackupNamesTheSecretAndARestoreTakesItOver() throws {
       let host = try DroverHost()
-      let image = try Self.markedImage(host.folder("parrot.img"), size: 5 << 20)
+      let image = try Encrypting.markedImage(host.folder("parrot.img"), size: 5 << 20)
       #expect(try host.run("image", "create", "parrot", "--from-file", image.path).code == 0)
-      #expect(try host.apply(Self.secret(namespace: "prod")).code == 0)
+      #expect(try host.apply(Encrypting.secret(namespace: "prod")).code == 0)
       let sealed = try host.run(
         "image", "create", "sealed", "--from-image", "parrot", "--encrypt", "--secret", "prod/longhorn-crypto", "--wait"
       )
@@ -164,7 +84,7 @@ extension EndToEnd {
       let config = "\(host.store)/backupstore/backing-images/backing-images/sealed/backing-image.cfg"
       let text = String(decoding: try Folder.readFile(config, limit: 1 << 20), as: UTF8.self)
       #expect(text.contains(#""Secret":"longhorn-crypto","SecretNamespace":"prod""#))
-      #expect(try Self.files(with: Self.marker, below: host.store).isEmpty)
+      #expect(try Encrypting.files(with: Encrypting.marker, below: host.store).isEmpty)
 
       let restored = try host.apply(Manifest.restore("restored", url: url))
       #expect(restored.code == 0, "\(restored)")
@@ -182,7 +102,7 @@ extension EndToEnd {
         "image", "create", "plain", "--from-backup", url, "--decrypt", "--secret", "prod/longhorn-crypto")
       #expect(missing.code == 8, "\(missing)")
       let created = try other.run(
-        "secret", "create", "prod/longhorn-crypto", "--passphrase-fd", "0", input: Self.passphrase)
+        "secret", "create", "prod/longhorn-crypto", "--passphrase-fd", "0", input: Encrypting.passphrase)
       #expect(created.code == 0 && created.out == "secret/longhorn-crypto created\n", "\(created)")
       there = try other.status("backingimage", "restored")
       #expect(there["secret"] == "longhorn-crypto" && there["message"] == "")
@@ -196,11 +116,11 @@ extension EndToEnd {
 
     @Test(.timeLimit(.minutes(3))) func anotherPassphrase() throws {
       let host = try DroverHost()
-      let image = try Self.markedImage(host.folder("parrot.img"), size: 5 << 20)
+      let image = try Encrypting.markedImage(host.folder("parrot.img"), size: 5 << 20)
       #expect(try host.run("image", "create", "parrot", "--from-file", image.path).code == 0)
-      #expect(try host.apply(Self.secret()).code == 0)
-      #expect(try host.apply(Self.secret("next", "the next one", namespace: "prod")).code == 0)
-      #expect(try host.apply(Self.clone("sealed", of: "parrot", "encrypt")).code == 0)
+      #expect(try host.apply(Encrypting.secret()).code == 0)
+      #expect(try host.apply(Encrypting.secret("next", "the next one", namespace: "prod")).code == 0)
+      #expect(try host.apply(Encrypting.clone("sealed", of: "parrot", "encrypt")).code == 0)
       let rekeyed = try host.run(
         "image", "create", "other", "--from-image", "sealed", "--rekey", "--secret", "longhorn-crypto",
         "--new-secret", "prod/next", "--wait")
@@ -208,52 +128,54 @@ extension EndToEnd {
       let status = try host.status("backingimage", "other")
       #expect(status["encrypted"] == true && status["secret"] == "next" && status["secretNamespace"] == "prod")
       let path = try #require(status["path"]?.string)
-      #expect(try Self.cryptsetup(path, "the next one") == .code(0))
-      #expect(try Self.cryptsetup(path, Self.passphrase) == .code(2))
-      #expect(try host.apply(Self.clone("plain", of: "other", "decrypt", "next", namespace: "prod")).code == 0)
+      #expect(Encrypting.opens(path, "the next one"))
+      #expect(!Encrypting.opens(path))
+      #expect(try host.apply(Encrypting.clone("plain", of: "other", "decrypt", "next", namespace: "prod")).code == 0)
       #expect(try host.status("backingimage", "plain")["checksum"]?.string == image.sha512)
     }
 
     @Test(.timeLimit(.minutes(3))) func whatIsRefusedLeavesNothing() throws {
       let host = try DroverHost()
-      let image = try Self.markedImage(host.folder("parrot.img"), size: 5 << 20)
+      let image = try Encrypting.markedImage(host.folder("parrot.img"), size: 5 << 20)
       #expect(try host.run("image", "create", "parrot", "--from-file", image.path).code == 0)
-      let secrets = [Self.secret(), Self.secret("wrong", "no"), Self.secret("vault", provider: "vault")]
+      let secrets = [
+        Encrypting.secret(), Encrypting.secret("wrong", "no"), Encrypting.secret("vault", provider: "vault"),
+      ]
       #expect(try host.apply(secrets.joined(separator: "\n---\n")).code == 0)
-      #expect(try host.apply(Self.clone("sealed", of: "parrot", "encrypt")).code == 0)
+      #expect(try host.apply(Encrypting.clone("sealed", of: "parrot", "encrypt")).code == 0)
       let before = try host.imageFolders()
       for (manifest, code, words) in [
         (
-          Self.clone("ab", of: "sealed", "encrypt"), 5,
+          Encrypting.clone("ab", of: "sealed", "encrypt"), 5,
           "cannot re-encrypt the backing image, sealed is already encrypted"
         ),
         (
-          Self.clone("ab", of: "parrot", "decrypt"), 5,
+          Encrypting.clone("ab", of: "parrot", "decrypt"), 5,
           "cannot re-decrypt the backing image, parrot is already decrypted"
         ),
         (
-          Self.clone("ab", of: "parrot", "encrypt", "absent"), 8,
+          Encrypting.clone("ab", of: "parrot", "encrypt", "absent"), 8,
           "failed to get the secret absent in the namespace longhorn-system"
         ),
-        (Self.clone("ab", of: "parrot", "encrypt", "vault"), 2, "unsupported key provider vault for encryption"),
+        (Encrypting.clone("ab", of: "parrot", "encrypt", "vault"), 2, "unsupported key provider vault for encryption"),
         (
-          Self.clone("ab", of: "parrot", "encrypt", ""), 2,
+          Encrypting.clone("ab", of: "parrot", "encrypt", ""), 2,
           "secret is not provided for encryption or decryption during cloneing"
         ),
-        (Self.clone("ab", of: "parrot", "scramble"), 2, "encryption scramble is not supported"),
-        (Self.clone("ab", of: "parrot", ""), 2, "encryption should not be empty for cloning"),
+        (Encrypting.clone("ab", of: "parrot", "scramble"), 2, "encryption scramble is not supported"),
+        (Encrypting.clone("ab", of: "parrot", ""), 2, "encryption should not be empty for cloning"),
       ] as [(String, Int32, String)] {
         let refused = try host.apply(manifest)
         #expect(refused.code == code && refused.err.contains(words), "\(refused)")
         #expect(try host.run("get", "backingimage", "ab").code == 4)
       }
-      let wrong = try host.apply(Self.clone("opened", of: "sealed", "decrypt", "wrong"))
+      let wrong = try host.apply(Encrypting.clone("opened", of: "sealed", "decrypt", "wrong"))
       #expect(wrong.code == 8, "\(wrong)")
       #expect(try host.jobs(of: "opened").first?["status"]?["attempt"] == 1)
       #expect(try host.imageFolders() == before)
 
       // The right passphrase in the same secret, and the job goes on.
-      #expect(try host.apply(Self.secret("wrong")).out == "secret/wrong configured\n")
+      #expect(try host.apply(Encrypting.secret("wrong")).out == "secret/wrong configured\n")
       let id = try #require(try host.jobs(of: "opened").first?["metadata"]?["name"]?.string)
       #expect(try host.run("job", "retry", id).code == 0)
       #expect(try host.run("wait", "backingimage/opened", "--timeout", "60s").code == 0)
@@ -262,57 +184,59 @@ extension EndToEnd {
 
     @Test(.timeLimit(.minutes(3))) func aLostKeyStopsTheWorkAndNothingElse() throws {
       let host = try DroverHost()
-      let image = try Self.markedImage(host.folder("parrot.img"), size: 5 << 20)
+      let image = try Encrypting.markedImage(host.folder("parrot.img"), size: 5 << 20)
       #expect(try host.run("image", "create", "parrot", "--from-file", image.path).code == 0)
-      #expect(try host.apply(Self.secret()).code == 0)
-      #expect(try host.apply(Self.clone("sealed", of: "parrot", "encrypt")).code == 0)
+      #expect(try host.apply(Encrypting.secret()).code == 0)
+      #expect(try host.apply(Encrypting.clone("sealed", of: "parrot", "encrypt")).code == 0)
       try host.stop()
       let file = "\(host.state)/keys/sealing.key"
       #expect(try #require(try FileStatus.of(file)).permissions == 0o600)
       #expect(try #require(try FileStatus.of("\(host.state)/keys")).permissions == 0o700)
       try Folder.rename(file, host.folder("sealing.key"))
       try host.start()
-      let lost = try host.apply(Self.clone("opened", of: "sealed", "decrypt"))
+      let lost = try host.apply(Encrypting.clone("opened", of: "sealed", "decrypt"))
       #expect(lost.code == 8 && lost.err.contains(file), "\(lost)")
-      #expect(try host.apply(Self.secret("new")).code == 8)
+      #expect(try host.apply(Encrypting.secret("new")).code == 8)
       #expect(try host.run("get", "secret", "-o", "name").out == "secret/longhorn-crypto\n")
       #expect(try host.status("backingimage", "sealed")["state"] == "ready")
       try Folder.rename(host.folder("sealing.key"), file)
-      #expect(try host.apply(Self.clone("opened", of: "sealed", "decrypt")).code == 0)
+      #expect(try host.apply(Encrypting.clone("opened", of: "sealed", "decrypt")).code == 0)
       #expect(try host.status("backingimage", "opened")["checksum"]?.string == image.sha512)
     }
 
     @Test(.timeLimit(.minutes(5))) func aKillAtAnyMomentLeavesNoPlainBytes() throws {
       let host = try DroverHost()
-      let image = try Self.markedImage(host.folder("parrot.img"), size: 96 << 20)
+      let image = try Encrypting.markedImage(host.folder("parrot.img"), size: 96 << 20)
       #expect(try host.run("image", "create", "parrot", "--from-file", image.path).code == 0)
       let source = try #require(try host.status("backingimage", "parrot")["path"]?.string)
-      #expect(try Self.files(with: Self.marker, below: host.state) == [source], "the search finds what is there")
-      #expect(try host.apply(Self.secret()).code == 0)
-      #expect(try host.apply(Self.clone("sealed", of: "parrot", "encrypt"), wait: false).code == 0)
+      #expect(
+        try Encrypting.files(with: Encrypting.marker, below: host.state) == [source], "the search finds what is there")
+      #expect(try host.apply(Encrypting.secret()).code == 0)
+      #expect(try host.apply(Encrypting.clone("sealed", of: "parrot", "encrypt"), wait: false).code == 0)
       for moment in 0..<8 {
         // From before the key derivation to after the end.
         usleep(UInt32(moment) * 40_000)
         #expect(try host.stop(signal: SIGKILL) == .signal(SIGKILL))
-        #expect(try Self.files(with: Self.marker, below: host.state) == [source], "killed at moment \(moment)")
-        #expect(try Self.files(with: Self.passphrase, below: host.state).isEmpty)
+        #expect(
+          try Encrypting.files(with: Encrypting.marker, below: host.state) == [source], "killed at moment \(moment)")
+        #expect(try Encrypting.files(with: Encrypting.passphrase, below: host.state).isEmpty)
         try host.start()
       }
       let waited = try host.run("wait", "backingimage/sealed", "--timeout", "120s")
       #expect(waited.code == 0, "\(waited)")
-      #expect(try Self.files(with: Self.marker, below: host.state) == [source])
-      #expect(try host.apply(Self.clone("opened", of: "sealed", "decrypt")).code == 0)
+      #expect(try Encrypting.files(with: Encrypting.marker, below: host.state) == [source])
+      #expect(try host.apply(Encrypting.clone("opened", of: "sealed", "decrypt")).code == 0)
       #expect(try host.status("backingimage", "opened")["checksum"]?.string == image.sha512)
       #expect(try host.run("delete", "backingimage", "opened", "--wait").code == 0)
-      #expect(try Self.files(with: Self.marker, below: host.state) == [source])
+      #expect(try Encrypting.files(with: Encrypting.marker, below: host.state) == [source])
 
       // A decryption that is killed and given up leaves nothing plain either.
-      #expect(try host.apply(Self.clone("opened", of: "sealed", "decrypt"), wait: false).code == 0)
+      #expect(try host.apply(Encrypting.clone("opened", of: "sealed", "decrypt"), wait: false).code == 0)
       usleep(100_000)
       #expect(try host.stop(signal: SIGKILL) == .signal(SIGKILL))
       try host.start()
       #expect(try host.run("delete", "backingimage", "opened", "--wait", "--timeout", "60s").code == 0)
-      #expect(try Self.files(with: Self.marker, below: host.state) == [source])
+      #expect(try Encrypting.files(with: Encrypting.marker, below: host.state) == [source])
     }
   }
 }

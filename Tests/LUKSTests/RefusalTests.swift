@@ -129,7 +129,8 @@ import Testing
       (#""pbkdfMemory": 1"#, "pbkdfMemory"), (#""hash": "md99", "# + fast, "md99"),
     ] {
       let error = try stageError { _ = try encrypted(Array(noise[..<512]), params: params) }
-      #expect(error.message.contains(word), "\(error.message)")
+      #expect(error.code == "invalid" && error.message.contains(word), "\(error)")
+      #expect(error.hint.contains("in the secret"), "\(error)")
     }
   }
 

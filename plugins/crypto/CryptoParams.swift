@@ -39,9 +39,10 @@ struct CryptoParams: Decodable {
   }
 
   func gate(_ host: any Host) -> DerivationGate {
-    DerivationGate(path: derivationLock, isCancelled: { host.isCancelled }) {
-      host.phase("waiting for another key derivation", detail: nil)
-    }
+    DerivationGate(
+      path: derivationLock, isCancelled: { host.isCancelled },
+      waits: { host.phase("waiting for another key derivation", detail: nil) },
+      goesOn: { host.phase("deriving a key", detail: nil) })
   }
 }
 

@@ -31,7 +31,9 @@ extension LUKSError {
       StageError(
         "bad-header", "the LUKS header of \(image) is not true: \(what)", hint: "is the image whole? restore it")
     case .option(let name, let why):
-      StageError("invalid", "parameter \(name): \(why)")
+      StageError(
+        "invalid", "parameter \(name): \(why)",
+        hint: Self.keys[name].map { "correct \($0) in the secret, if there is one" } ?? "")
     case .library(let doing, let errno, let said):
       StageError(
         "luks", "libcryptsetup can't \(doing) of \(image): \(said ?? String(cString: strerror(errno)))",
@@ -40,6 +42,12 @@ extension LUKSError {
     case .cancelled: .cancelled
     }
   }
+
+  /// Of a Secret, by the parameter that takes its value.
+  private static let keys = [
+    "cipher": "CRYPTO_KEY_CIPHER", "hash": "CRYPTO_KEY_HASH", "keySize": "CRYPTO_KEY_SIZE", "pbkdf": "CRYPTO_PBKDF",
+    "pbkdfForceIterations": "CRYPTO_PBKDF_FORCE_ITERATIONS", "pbkdfMemory": "CRYPTO_PBKDF_MEMORY",
+  ]
 
   /// Runs `body` and says of which image its errors speak.
   static func naming<R>(_ image: String, _ body: () throws -> R) throws -> R {

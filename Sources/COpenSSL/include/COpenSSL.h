@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* AES-XTS over many sectors at once. The AES is libcrypto's; what is here is the mode around it (IEEE 1619), because
- * libcrypto's own takes one sector a call, and with sectors of 512 bytes such a call costs as much as its work. */
+/* AES-XTS (IEEE 1619) over many sectors at once: libcrypto's own takes one sector a call, and with sectors of 512 bytes such
+ * a call costs as much as its work. By the processor's AES where it has one that is known here, else by libcrypto's. */
 struct copenssl_xts;
 
 /* `key` is both halves, 32 or 64 bytes; `portable` leaves out what only some machines have, for tests. NULL: no memory,

@@ -52,4 +52,32 @@ public struct CryptoSettings: Sendable, Hashable {
     forceIterations = try number("CRYPTO_PBKDF_FORCE_ITERATIONS", 1...Int64(UInt32.max))
     memoryKiB = try number("CRYPTO_PBKDF_MEMORY", 1...Int64(UInt32.max))
   }
+
+  /// Throws `invalid` where no key slot can be made so. The limits are cryptsetup's.
+  public func checkKeySlot() throws(Fault) {
+    let isArgon = pbkdf != "pbkdf2"
+    if let forceIterations, forceIterations < (isArgon ? 4 : 1000) {
+      throw Self.unusable(
+        "CRYPTO_PBKDF_FORCE_ITERATIONS", forceIterations, "\(pbkdf) takes at least \(isArgon ? 4 : 1000)")
+    }
+    if isArgon, let memoryKiB, !(32...4_194_304).contains(memoryKiB) {
+      throw Self.unusable("CRYPTO_PBKDF_MEMORY", memoryKiB, "it is KiB, from 32 to 4194304")
+    }
+  }
+
+  /// Throws `invalid` where no image can be encrypted so.
+  public func checkNewHeader() throws(Fault) {
+    guard cipher == "aes-xts-plain64" else {
+      throw Self.unusable("CRYPTO_KEY_CIPHER", cipher, "only aes-xts-plain64 is supported")
+    }
+    guard keySize == 256 || keySize == 512 else {
+      throw Self.unusable("CRYPTO_KEY_SIZE", keySize, "256 (AES-128) and 512 (AES-256) are supported")
+    }
+    try checkKeySlot()
+  }
+
+  private static func unusable(_ key: String, _ value: some CustomStringConvertible, _ why: String) -> Fault {
+    Fault(
+      .invalid, "\(key) is \"\(ResourceName.printable(value.description))\": \(why)", hint: "correct it in the Secret")
+  }
 }

@@ -1,11 +1,10 @@
 import Foundation
-import TestKit
 
 /// The real cryptsetup, and an AES-XTS that is neither Drover's nor cryptsetup's: what Drover does must agree with both.
-enum Cryptsetup {
+public enum Cryptsetup {
   /// Runs a program with these bytes on its standard input; returns what it printed.
   @discardableResult
-  static func run(_ program: String, _ arguments: [String], input: [UInt8] = []) throws -> [UInt8] {
+  public static func run(_ program: String, _ arguments: [String], input: [UInt8] = []) throws -> [UInt8] {
     let process = Process()
     process.executableURL = URL(filePath: program)
     process.arguments = arguments
@@ -28,26 +27,29 @@ enum Cryptsetup {
     return [UInt8](answer)
   }
 
-  struct Failed: Error, CustomStringConvertible { var description: String }
+  public struct Failed: Error, CustomStringConvertible {
+    public var description: String
+    public init(description: String) { self.description = description }
+  }
 
-  static let program = ["/usr/sbin/cryptsetup", "/sbin/cryptsetup"].first {
+  public static let program = ["/usr/sbin/cryptsetup", "/sbin/cryptsetup"].first {
     FileManager.default.isExecutableFile(atPath: $0)
   }
 
-  static func format(_ file: String, _ passphrase: [UInt8], _ options: [String]) throws {
+  public static func format(_ file: String, _ passphrase: [UInt8], _ options: [String]) throws {
     try run(
       program!, ["-q", "luksFormat", "--batch-mode"] + options + [file, "-d", "-"], input: passphrase)
   }
 
-  static func dump(_ file: String) throws -> String {
+  public static func dump(_ file: String) throws -> String {
     String(decoding: try run(program!, ["luksDump", file]), as: UTF8.self)
   }
 
-  static func opens(_ file: String, _ passphrase: [UInt8]) -> Bool {
+  public static func opens(_ file: String, _ passphrase: [UInt8]) -> Bool {
     (try? run(program!, ["open", "--test-passphrase", file, "-d", "-"], input: passphrase)) != nil
   }
 
-  static func volumeKey(_ file: String, _ passphrase: [UInt8]) throws -> [UInt8] {
+  public static func volumeKey(_ file: String, _ passphrase: [UInt8]) throws -> [UInt8] {
     let text = String(
       decoding: try run(
         program!, ["-q", "luksDump", "--dump-volume-key", file, "-d", "-"], input: passphrase), as: UTF8.self)
@@ -57,8 +59,11 @@ enum Cryptsetup {
 }
 
 /// AES-XTS block by block, over AES of the `openssl` program: slow, and as the standard has it.
-enum OtherXTS {
-  static func apply(_ bytes: [UInt8], key: [UInt8], encrypt: Bool, sectorSize: Int) throws -> [UInt8] {
+public enum OtherXTS {
+  /// - Parameter first: Number of the first sector, in units of 512 bytes.
+  public static func apply(
+    _ bytes: [UInt8], key: [UInt8], encrypt: Bool, sectorSize: Int, first: UInt64 = 0
+  ) throws -> [UInt8] {
     // Tweak by tweak: the first block of each sector's tweak is its number enciphered with the key's second half.
     let half = key.count / 2
     let cipher = half == 16 ? "-aes-128-ecb" : "-aes-256-ecb"
@@ -69,7 +74,7 @@ enum OtherXTS {
     }
     var numbers: [UInt8] = []
     for sector in 0..<(bytes.count / sectorSize) {
-      var number = UInt64(sector * sectorSize / 512)
+      var number = first + UInt64(sector * sectorSize / 512)
       for _ in 0..<16 {
         numbers.append(UInt8(truncatingIfNeeded: number))
         number >>= 8
