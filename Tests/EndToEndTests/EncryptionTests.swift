@@ -238,5 +238,43 @@ extension EndToEnd {
       #expect(try host.run("delete", "backingimage", "opened", "--wait", "--timeout", "60s").code == 0)
       #expect(try Encrypting.files(with: Encrypting.marker, below: host.state) == [source])
     }
+
+    @Test(.timeLimit(.minutes(5)), .enabled(if: Effects.library != nil, "needs a C compiler, and no sanitizer"))
+    func aDeathAtAnyStepLeavesNoPlainBytes() throws {
+      let host = try DroverHost(
+        configuration: "jobs: {attempts: 100, backoffMax: 1s}\n", faulty: true, start: false)
+      // Only the order of an encryption has this parameter.
+      let faults = stride(from: 1, through: 90, by: 5).enumerated().map { index, step in
+        Effects.Fault(
+          id: index + 1, after: index, role: .worker, step: step, how: "kill-both", pattern: "keySize")
+      }
+      try host.effects?.plan(faults)
+      try host.start()
+      let image = try Encrypting.markedImage(host.folder("parrot.img"), size: 9 << 20)
+      try host.succeed("image", "create", "parrot", "--from-file", image.path, "--wait")
+      let source = try #require(try host.status("backingimage", "parrot")["path"]?.string)
+      #expect(try host.apply(Encrypting.secret()).code == 0)
+      #expect(try host.apply(Encrypting.clone("sealed", of: "parrot", "encrypt"), wait: false).code == 0)
+      var deaths = 0
+      while true {
+        try host.until("it dies or is done", within: 60) {
+          guard host.daemonRuns else { return true }
+          return (try? host.status("backingimage", "sealed")["state"]) == "ready"
+        }
+        guard !host.daemonRuns else { break }
+        deaths += 1
+        try host.stop(signal: SIGKILL)
+        #expect(try Encrypting.files(with: Encrypting.marker, below: host.state) == [source], "death \(deaths)")
+        #expect(try Encrypting.files(with: Encrypting.passphrase, below: host.state).isEmpty, "death \(deaths)")
+        // It may die again before it answers.
+        try host.launch()
+      }
+      #expect(deaths > 4, "it died \(deaths) times")
+      #expect(try Encrypting.files(with: Encrypting.marker, below: host.state) == [source])
+      let path = try #require(try host.status("backingimage", "sealed")["path"]?.string)
+      #expect(Encrypting.opens(path))
+      #expect(try host.apply(Encrypting.clone("opened", of: "sealed", "decrypt")).code == 0)
+      #expect(try host.status("backingimage", "opened")["checksum"]?.string == image.sha512)
+    }
   }
 }

@@ -42,6 +42,11 @@ struct HeaderKeeper {
     return kept
   }
 
+  /// For a job that is over. Whoever knows a passphrase of the past must not find a header that takes it.
+  func forget() throws {
+    if try FileStatus.of(path, followLinks: false) != nil { try Folder.remove(file: path) }
+  }
+
   private func keep(_ made: HeaderFile) throws {
     var bytes = [UInt8](repeating: 0, count: Int(made.header.length))
     try bytes.withUnsafeMutableBytes { try made.read(into: $0, at: 0) }

@@ -38,11 +38,14 @@ public enum RekeyStage: Stage {
     let image = params.image ?? "the image"
     do {
       return try LUKSError.naming(image) {
-        try RekeyDevice(
-          over: lower, HeaderKeeper(request).header(of: lower, from: old, to: new, params, host: host))
+        let keeper = HeaderKeeper(request)
+        return try RekeyDevice(
+          over: lower, keeper.header(of: lower, from: old, to: new, params, host: host), kept: keeper)
       }
     } catch let error as StageError where error.code == "conflict" {
       throw notEncrypted(image)
     }
   }
+
+  public static func discard(_ request: OpenRequest, host: any Host) throws { try HeaderKeeper(request).forget() }
 }
