@@ -62,8 +62,14 @@ private let oneAtATime = Mutex(())
     throw .library(doing: doing, errno: -answer, said: messages.lastError)
   }
 
-  mutating func load() throws(LUKSError) {
+  /// Throws `damaged` where the library reads anything else in it than `header`, which was checked: JSON can say two things.
+  mutating func load(_ header: LUKSHeader) throws(LUKSError) {
     try check(unsafe crypt_load(device, nil, nil), "read the LUKS header")
+    guard header.version == 2 else { return }
+    var json: UnsafePointer<CChar>?
+    try check(unsafe crypt_dump_json(device, &json, 0), "read the LUKS header")
+    guard let json = unsafe json, header.isSaid(by: unsafe String(cString: json).utf8)
+    else { throw .damaged("its metadata can be read in two ways") }
   }
 
   var uuid: String { unsafe crypt_get_uuid(device).map { unsafe String(cString: $0) } ?? "" }

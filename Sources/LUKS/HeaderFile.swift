@@ -84,7 +84,7 @@ public final class HeaderFile: Sendable {
     return try gate.pass { () throws(LUKSError) in
       try gate.require(memory: memory)
       return try CryptDevice.with(file.path, log: log) { (device) throws(LUKSError) in
-        try device.load()
+        try device.load(header)
         return try device.volumeKey(passphrase, memory: memory)
       }
     }
@@ -106,7 +106,7 @@ public final class HeaderFile: Sendable {
       let memory = derivation.memory(available: gate.availableMemory())
       try gate.require(memory: memory)
       try CryptDevice.with(file.path, log: log) { (device) throws(LUKSError) in
-        try device.load()
+        try device.load(header)
         try device.destroyKeySlots()
         try device.setDerivation(derivation, memory: memory)
         try device.addKeySlot(new, key: key, memory: memory)

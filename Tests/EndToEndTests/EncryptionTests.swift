@@ -157,6 +157,7 @@ extension EndToEnd {
           Encrypting.clone("ab", of: "parrot", "encrypt", "absent"), 8,
           "failed to get the secret absent in the namespace longhorn-system"
         ),
+        (Encrypting.clone("ab", of: "parrot", "encrypt", "empty"), 8, "missing passphrase for encryption"),
         (Encrypting.clone("ab", of: "parrot", "encrypt", "vault"), 2, "unsupported key provider vault for encryption"),
         (
           Encrypting.clone("ab", of: "parrot", "encrypt", ""), 2,

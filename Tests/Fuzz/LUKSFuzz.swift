@@ -18,6 +18,7 @@ public func fuzzLUKS(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
   }
   if case .encrypted(let header)? = probe {
     for size in [0, 512, 1 << 20, 1 << 40, UInt64.max] { _ = header.problem(imageSize: size) }
+    _ = header.isSaid(by: image.dropFirst(4096).prefix { $0 != 0 })
   }
   return 0
 }

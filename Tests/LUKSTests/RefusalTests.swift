@@ -105,6 +105,18 @@ import Testing
     #expect(error.message.contains(says), "\(name): \(error.message)")
   }
 
+  /// What is checked must be what libcryptsetup reads: else a header could cost hours and gigabytes unseen.
+  @Test(arguments: [
+    (#""time":4"#, #""time":4,"time":5"#), (#""time":4"#, #""time":5,"time":4"#),
+    (#""memory":32"#, #""memory":32,"memory":4194304"#),
+    (#""iterations":1000"#, #""iterations":1000,"iterations":2000"#),
+    (#""offset":"16777216""#, #""offset":"16777216","offset":"16777728""#),
+  ])
+  func aHeaderThatSaysTwoThingsIsRefused(_ from: String, _ to: String) throws {
+    let error = try stageError { _ = try decrypted(try Header.replacing(from, by: to, in: Self.image)) }
+    #expect(error.code == "bad-header" && error.message.contains("two ways"), "\(error)")
+  }
+
   @Test func memoryThatCantBeHadIsNamed() throws {
     let gate = DerivationGate(availableMemory: { 16 })
     let file = try HeaderFile.load(imageSize: UInt64(Self.image.count)) { buffer, offset in

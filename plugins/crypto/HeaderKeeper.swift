@@ -42,7 +42,8 @@ struct HeaderKeeper {
     return kept
   }
 
-  /// For a job that is over. Whoever knows a passphrase of the past must not find a header that takes it.
+  /// For a job that is given up; the engine cleans the folder of one that has succeeded. Whoever knows a passphrase of the
+  /// past must not find a header that takes it.
   func forget() throws {
     if try FileStatus.of(path, followLinks: false) != nil { try Folder.remove(file: path) }
   }

@@ -2,23 +2,17 @@ import DiskImage
 import LUKS
 import OpenSSL
 import StageKit
-import Synchronization
 
 /// An image whose first bytes come from another header. The rest is offered to the kernel as it lies there.
 final class RekeyDevice: Device {
   private let lower: any Device
   private let header: HeaderFile
-  private let keeper: HeaderKeeper
-  private let size: UInt64
   private let length: UInt64
   private let identity: String
-  private let isReadToItsEnd = Mutex(false)
 
-  init(over lower: any Device, _ header: HeaderFile, kept keeper: HeaderKeeper) throws {
+  init(over lower: any Device, _ header: HeaderFile) throws {
     self.lower = lower
     self.header = header
-    self.keeper = keeper
-    size = try lower.seekableSize()
     length = header.header.length
     var bytes = [UInt8](repeating: 0, count: Int(length))
     try bytes.withUnsafeMutableBytes { try header.read(into: $0, at: 0) }
@@ -44,23 +38,10 @@ final class RekeyDevice: Device {
       let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[own...])
       try lower.readAll(into: rest, at: offset + UInt64(own))
     }
-    noteRead(offset, UInt64(buffer.count))
     return buffer.count
   }
 
   func fileRange(offset: UInt64, length: UInt64) throws -> FileRange? {
-    guard offset >= self.length else { return nil }
-    noteRead(offset, length)
-    return try lower.fileRange(offset: offset, length: length)
-  }
-
-  /// What is shorter than a sector only asks whether there is a file.
-  private func noteRead(_ offset: UInt64, _ length: UInt64) {
-    if length >= 512, offset + length >= size { isReadToItsEnd.withLock { $0 = true } }
-  }
-
-  /// A copy that has come to its end needs the kept header no more; one that fails after that starts over.
-  func close() {
-    if isReadToItsEnd.withLock({ $0 }) { try? keeper.forget() }
+    offset < self.length ? nil : try lower.fileRange(offset: offset, length: length)
   }
 }

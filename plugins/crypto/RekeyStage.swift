@@ -38,9 +38,8 @@ public enum RekeyStage: Stage {
     let image = params.image ?? "the image"
     do {
       return try LUKSError.naming(image) {
-        let keeper = HeaderKeeper(request)
-        return try RekeyDevice(
-          over: lower, keeper.header(of: lower, from: old, to: new, params, host: host), kept: keeper)
+        try RekeyDevice(
+          over: lower, HeaderKeeper(request).header(of: lower, from: old, to: new, params, host: host))
       }
     } catch let error as StageError where error.code == "conflict" {
       throw notEncrypted(image)

@@ -124,3 +124,14 @@ struct LUKS2Metadata: Decodable {
     return nil
   }
 }
+
+extension LUKSHeader {
+  /// Whether the JSON, which another reader wrote anew, says what this header of version 2 says.
+  public func isSaid(by json: some Sequence<UInt8>) -> Bool {
+    guard let metadata = LUKS2Metadata(json: (Array(json) + [0])[...]), metadata.config.keyslotsSize.value <= length
+    else { return false }
+    var said = metadata.header(uuid: uuid, copyLength: (length - metadata.config.keyslotsSize.value) / 2)
+    said.isPrimaryDamaged = isPrimaryDamaged
+    return said == self
+  }
+}
