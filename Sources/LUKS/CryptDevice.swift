@@ -1,5 +1,5 @@
 private import CCryptsetup
-private import DiskImage
+import DiskImage
 private import Glibc
 private import Synchronization
 
