@@ -140,6 +140,7 @@ extension EndToEnd {
       #expect(try host.run("image", "create", "parrot", "--from-file", image.path).code == 0)
       let secrets = [
         Encrypting.secret(), Encrypting.secret("wrong", "no"), Encrypting.secret("vault", provider: "vault"),
+        Encrypting.secret("empty", ""),
       ]
       #expect(try host.apply(secrets.joined(separator: "\n---\n")).code == 0)
       #expect(try host.apply(Encrypting.clone("sealed", of: "parrot", "encrypt")).code == 0)
