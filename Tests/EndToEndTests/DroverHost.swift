@@ -81,6 +81,19 @@ final class DroverHost: @unchecked Sendable {  // used by one test, which does o
     return stat.split(separator: ")").last?.first { $0 != " " } != "Z"
   }
 
+  /// The process that runs the daemon's policies, if there is one.
+  var policyProcess: pid_t? {
+    guard let daemon else { return nil }
+    for name in (try? Folder.list("/proc")) ?? [] {
+      guard let pid = pid_t(name), let stat = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8),
+        let end = stat.lastIndex(of: ")"), stat[..<end].hasSuffix("(drover-policy")
+      else { continue }
+      let rest = stat[end...].dropFirst(2).split(separator: " ")
+      if rest.count > 1, rest[1] == "\(daemon.pid)" { return pid }
+    }
+    return nil
+  }
+
   /// Asks again and again until it is so; fails after `seconds`, with the daemon's log.
   func until(_ what: String, within seconds: Double, _ isSo: () throws -> Bool) throws {
     let deadline = BootClock.seconds() + seconds

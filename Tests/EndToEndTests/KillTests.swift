@@ -28,6 +28,26 @@ extension EndToEnd {
       #expect(counts.faults > 3)
     }
 
+    /// Between the answer of a policy and the commit of it, between the commit and what follows from it, and later.
+    @Test(.timeLimit(.minutes(10))) func theDaemonDiesAroundADecision() throws {
+      let faults = StepProfile.decisions(items: 6, from: 0, steps: [1, 2, 3, 5, 8, 12])
+      let counts = try KillRound(
+        "the daemon dies around a decision", items: 6, faults: faults, images: StampedImages()
+      ).run()
+      print("the daemon dies around a decision: \(counts)")
+      #expect(counts.faults > 6 && counts.decisions > 6, "\(counts)")
+    }
+
+    @Test(.timeLimit(.minutes(10))) func thePolicyDiesAtItsSteps() throws {
+      let counts = try KillRound(
+        "the policy dies", items: 6, faults: StepProfile.policies(steps: [9, 14, 1, 10, 3, 15, 5, 7, 2, 13]),
+        images: StampedImages()
+      ) { try $0.writePolicy() }.run()
+      print("the policy dies at its steps: \(counts)")
+      #expect(counts.faults > 3 && counts.decisions > 0, "\(counts)")
+      #expect(counts.daemonStarts == 1)
+    }
+
     /// EIO, no space, a file system that has become read-only, in turns.
     @Test(.timeLimit(.minutes(10))) func errorsAtEachFourthKindOfStep() throws {
       let profile = try StepProfile.measure()

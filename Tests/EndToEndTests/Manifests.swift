@@ -48,6 +48,22 @@ enum Manifest {
     """
   }
 
+  /// One whose name is asked of a policy.
+  static func namelessBackup(of image: String) -> String {
+    """
+    apiVersion: longhorn.io/v1beta2
+    kind: BackupBackingImage
+    metadata:
+      namespace: longhorn-system
+    spec:
+      backingImage: \(image)
+      userCreated: true
+      labels:
+        usecase: test
+        type: raw
+    """
+  }
+
   /// The newer form.
   static func backup(_ name: String, of image: String, target: String = "default", userCreated: Bool = true) -> String {
     """

@@ -78,6 +78,7 @@ final class Soak: Sendable {
       "soak: \(seconds / 60):\(seconds % 60 < 10 ? "0" : "")\(seconds % 60) seed \(Self.seed) rounds \(counts.rounds) "
         + "faults \(counts.faults) random-kills \(counts.killedAtRandom) daemon-starts \(counts.daemonStarts) "
         + "jobs \(counts.jobs) attempts \(counts.attempts) images \(counts.images) backups \(counts.backups) "
+        + "decisions \(counts.decisions) "
         + "steps-left \(left) findings \(Findings.count) failed-rounds \(failed)")
   }
 
@@ -131,12 +132,22 @@ final class Soak: Sendable {
         slices.append(("the daemon dies at its steps \(last) to \(last - 9)", lives))
       }
     }
+    for first in stride(from: 1, to: 24, by: 6) {
+      let faults = StepProfile.decisions(items: 6, from: 0, steps: Array(first..<(first + 6)))
+      slices.append(("the daemon dies at steps \(first) to \(first + 5) of a decision", faults))
+    }
+    slices.append(("the policy dies at its steps", StepProfile.policies(steps: (1...8).flatMap { [$0, $0 + 8] })))
     state.withLock { $0.stepsLeft = slices.reduce(0) { $0 + $1.faults.count } }
     let images = try StampedImages()
     for slice in slices where !isOver {
       carryOut(slice.label) {
-        let items = slice.faults.first?.role == .daemon ? 1 : profile.items(slice.faults)
-        return try KillRound(slice.label, items: items, faults: slice.faults, images: images)
+        let items =
+          switch slice.faults.first {
+          case .some(let fault) where fault.role == .policy || fault.step < 0: 6
+          case .some(let fault) where fault.role == .daemon: 1
+          default: profile.items(slice.faults)
+          }
+        return try KillRound(slice.label, items: items, faults: slice.faults, images: images) { try $0.writePolicy() }
       }
       state.withLock { $0.stepsLeft -= slice.faults.count }
     }
@@ -155,11 +166,14 @@ final class Soak: Sendable {
     switch Int.random(in: 0..<5, using: &noise) {
     case 0:
       label = "random round \(number): workers die"
-      let faults = profile.random(items: items, how: ["kill", "kill-after", "tear"], using: &noise)
+      let workers = profile.random(items: items, how: ["kill", "kill-after", "tear"], using: &noise)
+      let faults = workers + StepProfile.policies(after: workers.count, using: &noise)
       make = { try KillRound(label, items: items, faults: faults, images: images) }
     case 1:
       label = "random round \(number): both die"
-      let faults = profile.random(items: items, how: ["kill-both", "kill-parent", "kill"], using: &noise)
+      let workers = profile.random(items: items, how: ["kill-both", "kill-parent", "kill"], using: &noise)
+      let faults =
+        workers + StepProfile.decisions(items: items, from: workers.count, steps: Array(1...24).shuffled(using: &noise))
       make = { try KillRound(label, items: items, faults: faults, images: images) }
     case 2:
       label = "random round \(number): the daemon dies"
@@ -184,7 +198,7 @@ final class Soak: Sendable {
           }
           guard round.counts.killedAtRandom < 30 else { return }
           usleep(pause)
-          if chance < 2 { try round.kill(daemon: chance == 0) }
+          if chance < 3 { try round.kill([.daemon, .worker, .policy][chance]) }
         }
       }
     }

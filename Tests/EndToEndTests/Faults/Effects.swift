@@ -9,17 +9,18 @@ import Testing
 final class Effects: Sendable {
   /// One planned fault. It fires once, in the first process that it fits.
   struct Fault: Sendable, Hashable {
-    enum Role: String, Sendable { case daemon, worker }
+    enum Role: String, Sendable { case daemon, worker, policy }
 
     var id: Int
     /// Armed only in a process that started after this one had fired.
     var after = 0
     var role: Role
-    /// Which effect of its process, from 1.
+    /// Which effect of its process, from 1. Negative: of those from the first write on that has `pattern` in it, which
+    /// is -1.
     var step: Int
     /// As in `effects.c`: `kill`, `fail-28`, …
     var how: String
-    /// What must stand in the order that a worker got.
+    /// What must stand in the order that a worker got, where `step` is not negative.
     var pattern = "*"
 
     fileprivate var line: String { "\(id) \(after) \(role.rawValue) \(step) \(how) \(pattern)\n" }
@@ -106,7 +107,7 @@ final class Effects: Sendable {
 
   func forgetTrace() throws { try Folder.remove(file: "\(folder)/trace") }
 
-  /// A folder with the daemon, and in the worker's place what starts it under the library.
+  /// A folder with the daemon, and in the place of its children what starts them under the library.
   func programs(from bin: String) throws -> String {
     let own = "\(folder)/bin"
     guard try FileStatus.of(own) == nil else { return own }
@@ -114,14 +115,11 @@ final class Effects: Sendable {
     if link("\(bin)/droverd", "\(own)/droverd") != 0 {
       try FileManager.default.copyItem(atPath: "\(bin)/droverd", toPath: "\(own)/droverd")
     }
-    if try FileStatus.of("\(bin)/drover-policy") != nil {
-      try FileManager.default.createSymbolicLink(
-        atPath: "\(own)/drover-policy", withDestinationPath: "\(bin)/drover-policy")
+    for (name, role) in [("drover-worker", Fault.Role.worker), ("drover-policy", .policy)] {
+      let settings = environment(role).map { "export \($0.key)='\($0.value)'\n" }.sorted().joined()
+      try Folder.writeDurably(
+        "\(own)/\(name)", Array("#!/bin/sh\n\(settings)exec '\(bin)/\(name)' \"$@\"\n".utf8), permissions: 0o755)
     }
-    let settings = environment(.worker).map { "export \($0.key)='\($0.value)'\n" }.sorted().joined()
-    try Folder.writeDurably(
-      "\(own)/drover-worker", Array("#!/bin/sh\n\(settings)exec '\(bin)/drover-worker' \"$@\"\n".utf8),
-      permissions: 0o755)
     return own
   }
 }

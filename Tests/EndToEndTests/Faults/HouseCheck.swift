@@ -123,6 +123,15 @@ struct HouseCheck {
     }
   }
 
+  /// The labels in the config of an image's backup.
+  static func labels(of name: String, in path: String) throws -> [String: String]? {
+    let url = try StoreURL("file://\(path)")
+    let session = StoreSession(store: try FileStore(url), observer: Silent(), timing: .brisk)
+    let restore = try ImageRestore.open(ImageBackupURL(target: url, name: name), session)
+    defer { restore.close() }
+    return restore.config.labels
+  }
+
   private func checkCatalog(_ note: String) throws {
     var configuration = GRDB.Configuration()
     configuration.readonly = true

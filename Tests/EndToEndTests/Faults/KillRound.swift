@@ -8,7 +8,8 @@ import Testing
 /// A few images taken through everything that Drover does, on a daemon and workers that die on the way; in the end all
 /// must be as if nothing had happened.
 ///
-/// Each item is downloaded, cloned, backed up, restored and uploaded, and everything is deleted again.
+/// Each item is downloaded, cloned, backed up under the name and the labels that a policy gives, restored and uploaded,
+/// and everything is deleted again.
 final class KillRound {
   enum Kind: String, CaseIterable { case download, clone, backup, restore, upload, deletion }
 
@@ -21,6 +22,8 @@ final class KillRound {
     var jobs = 0
     var images = 0
     var backups = 0
+    /// Of policies, not those where the built-in answer stood in.
+    var decisions = 0
 
     static func += (sum: inout Counts, more: Counts) {
       sum.rounds += more.rounds
@@ -31,6 +34,7 @@ final class KillRound {
       sum.jobs += more.jobs
       sum.images += more.images
       sum.backups += more.backups
+      sum.decisions += more.decisions
     }
   }
 
@@ -50,6 +54,7 @@ final class KillRound {
     maxJobsPerTarget: 10
     jobs: {attempts: 100, backoffMax: 1s, concurrency: 2}
     reserve: 1Mi
+    policy: {deadline: 5s}
     """
 
   init(
@@ -62,7 +67,8 @@ final class KillRound {
     self.disturb = disturb
     self.retriesByHand = retriesByHand
     self.faults = faults
-    host = try DroverHost(configuration: Self.configuration, faulty: true, start: false)
+    host = try DroverHost(configuration: Self.configuration, hooks: true, faulty: true, start: false)
+    try writePolicy()
     try host.effects?.plan(faults)
   }
 
@@ -96,7 +102,8 @@ final class KillRound {
     for item in items {
       try apply(
         Manifest.download("d\(item)", url: images.url(item), checksum: images.checksum(item))
-          + "\n---\n" + Manifest.clone("c\(item)", of: "d\(item)") + "\n---\n" + Manifest.backup("c\(item)"))
+          + "\n---\n" + Manifest.clone("c\(item)", of: "d\(item)") + "\n---\n"
+          + Manifest.namelessBackup(of: "c\(item)"))
     }
     try settle("the images and backups", "backingimage", items.flatMap { ["d\($0)", "c\($0)"] }, is: "ready")
     try settle("the backups", "backupbackingimage", items.map { "c\($0)" }, is: "Completed")
@@ -182,6 +189,7 @@ final class KillRound {
       backups["c\(item)"] = images.checksum(item)
     }
     try HouseCheck(host: host).run(images: expected, backups: backups, note: label)
+    counts.decisions += try DecisionCheck(host: host).run(images: items.map { "c\($0)" }, note: label)
     counts.images += expected.count
     counts.backups += backups.count
     for job in try host.run("job", "list", "-o", "json").json["items"]?.array ?? [] {
@@ -191,7 +199,9 @@ final class KillRound {
   }
 
   private func deleteAll() throws {
-    for item in items { try insist(["delete", "backupbackingimage", "c\(item)"], orCode: 4) }
+    for item in items {
+      try insist(["delete", "backupbackingimage", nameOfBackup(of: "c\(item)")], orCode: 4)
+    }
     try settle("the end of the backups", "backupbackingimage", items.map { "c\($0)" }, is: "absent")
     for item in items {
       for letter in ["c", "r", "u", "d"] { try insist(["delete", "backingimage", "\(letter)\(item)"], orCode: 4) }
@@ -232,9 +242,14 @@ final class KillRound {
     try startDaemon()
   }
 
-  func kill(daemon: Bool) throws {
-    if daemon {
+  enum Victim { case daemon, worker, policy }
+
+  func kill(_ victim: Victim) throws {
+    if victim == .daemon {
       host.daemon?.kill(SIGKILL)
+    } else if victim == .policy {
+      guard let pid = host.policyProcess else { return }
+      Glibc.kill(pid, SIGKILL)
     } else if let worker = try host.run("status", "-o", "json").json["workers"]?.array?.first?["pid"]?.int {
       Glibc.kill(pid_t(worker), SIGKILL)
     }
@@ -265,10 +280,56 @@ final class KillRound {
     guard output.code == 0 else { return nil }
     var states: [String: String] = [:]
     for item in output.json["items"]?.array ?? [] {
-      states[item["metadata"]?["name"]?.string ?? ""] = item["status"]?["state"]?.string ?? ""
+      // What a backup is called is the policy's business.
+      let name = item["spec"]?["backingImage"]?.string ?? item["metadata"]?["name"]?.string ?? ""
+      states[name] = item["status"]?["state"]?.string ?? ""
     }
     return states
   }
+
+  /// The name of the object; the image's where there is none any more.
+  private func nameOfBackup(of image: String) throws -> String {
+    let deadline = BootClock.seconds() + 120
+    while true {
+      try keepDaemonUp()
+      let output = try host.run("get", "backupbackingimage", "-o", "json")
+      if output.code == 0 {
+        let objects = output.json["items"]?.array ?? []
+        return objects.first { $0["spec"]?["backingImage"]?.string == image }?["metadata"]?["name"]?.string ?? image
+      }
+      guard BootClock.seconds() < deadline else {
+        throw DeadlineExceeded(description: "\(label): no backups are listed: \(output)")
+      }
+      usleep(100_000)
+    }
+  }
+
+  // MARK: The policy
+
+  /// Two answers for one object differ where they are not given within one second. The reason of a decision names the
+  /// image, so that a fault can be planned for the write of it: `decision`.
+  private static let policy = """
+    return { api = 1,
+      naming = function(ctx) return { name = ctx.source.name .. "-" .. ctx.now } end,
+      labels = function(ctx)
+        return { set = { decided = ctx.job.id .. "-" .. ctx.now, image = ctx.source.name }, unset = { "type" } }
+      end }
+
+    """
+
+  /// What stands in the catalog's file once the item's backup has its name, or its labels, and not before.
+  static func decision(_ point: PolicyPoint, _ item: Int) -> String {
+    point == .naming ? "gave the name c\(item)-" : ", image=c\(item), "
+  }
+
+  /// Again and again: a policy that could not be looked at three times is looked at once more when its file changes.
+  func writePolicy() throws {
+    writes += 1
+    let file = host.folder("hooks/round.lua")
+    try Folder.create(host.folder("hooks"), permissions: 0o755)
+    try Folder.writeDurably(file, Array((Self.policy + "-- \(writes)\n").utf8), permissions: 0o644)
+  }
+  private var writes = 0
 
   private func settle(_ what: String, _ kind: String, _ names: [String], is goal: String) throws {
     try settle(what, kind, names, isIn: [goal])

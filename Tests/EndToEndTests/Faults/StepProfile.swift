@@ -1,3 +1,4 @@
+import DroverModel
 import Foundation
 import LinuxSystem
 import TestKit
@@ -90,6 +91,33 @@ struct StepProfile {
       }
     }
     return faults
+  }
+
+  /// The daemon dies at each of these steps of the decision about the name of an item's backup, and of that about its
+  /// labels: 1 is the write that has the decision in it. What comes after its last is the act.
+  static func decisions(items: Int, from first: Int, steps: [Int]) -> [Effects.Fault] {
+    zip(0..<items, steps).flatMap { item, step in
+      [PolicyPoint.naming, .labels].enumerated().map { index, point in
+        Effects.Fault(
+          id: first + 2 * item + index + 1, role: .daemon, step: -step,
+          how: step.isMultiple(of: 2) ? "kill" : "kill-after",
+          pattern: KillRound.decision(point, item))
+      }
+    }
+  }
+
+  /// A process for policies dies at the first of these steps, the next one at the second, and so on.
+  static func policies(steps: [Int], from first: Int = 0) -> [Effects.Fault] {
+    steps.enumerated().map { index, step in
+      Effects.Fault(
+        id: first + index + 1, after: index == 0 ? 0 : first + index, role: .policy, step: step,
+        how: ["kill", "kill-after", "tear"][index % 3])
+    }
+  }
+
+  /// A few of them at random steps.
+  static func policies(after first: Int, using noise: inout Noise) -> [Effects.Fault] {
+    policies(steps: (0..<4).map { _ in Int.random(in: 1...14, using: &noise) }, from: first)
   }
 
   /// A daemon that dies at that step of its life, again and again.

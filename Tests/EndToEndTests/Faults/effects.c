@@ -27,6 +27,10 @@
 //     read-N      the read fails with errno N
 // counted in processes that it starts:
 //     spawn-N     the start fails with errno N
+// A process of the role `policy` persists nothing: each part of a frame that it has received or is about to send counts.
+//
+// A negative number counts from the first write that has `pattern` among its bytes, which is -1.
+//
 // Neither counted nor done once only: `short` has every read and write of a file move half of what it was asked for, at most.
 //
 // EFFECTS_SPEED is how much faster the boot-time clock runs.
@@ -52,19 +56,22 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { longest_order = 1 << 18, most_faults = 4096 };
+enum { longest_order = 1 << 18, most_armed = 64 };
 
 struct fault {
   int id, after;
   long number;
   char how[16];
+  // Where the number counts from a write: what the write has among its bytes, and the number of the effect before it.
+  char pattern[2048];
+  atomic_long anchor;
 };
 
 static const char *root, *role, *folder;
 static int trace = -1, speed = 1;
 static char order[longest_order];
 static size_t order_length;
-static struct fault *armed[8];
+static struct fault *armed[most_armed];
 static int armed_count;
 static atomic_long effects, reads, starts;
 static atomic_int sunk, is_short, is_armed;
@@ -122,14 +129,16 @@ static void arm(void) {
   int descriptor = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
   if (descriptor < 0) return;
   FILE *plan = fdopen(descriptor, "r");
-  while (plan && armed_count < 8 && fgets(line, sizeof line, plan)) {
+  while (plan && armed_count < most_armed && fgets(line, sizeof line, plan)) {
     struct fault one = {0};
     if (sscanf(line, "%d %d %15s %ld %15s %2047[^\n]", &one.id, &one.after, of, &one.number, one.how, pattern) != 6)
       continue;
     if (strcmp(of, role) != 0 || has_fired(one.id) || (one.after && !has_fired(one.after))) continue;
-    if (!fits(pattern)) continue;
-    struct fault *kept = malloc(sizeof one);
-    *kept = one;
+    if (one.number > 0 && !fits(pattern)) continue;
+    struct fault *kept = calloc(1, sizeof *kept);
+    kept->id = one.id, kept->after = one.after, kept->number = one.number;
+    strcpy(kept->how, one.how);
+    snprintf(kept->pattern, sizeof kept->pattern, "%s", pattern);
     armed[armed_count++] = kept;
     if (strcmp(kept->how, "short") == 0) atomic_store(&is_short, 1);
   }
@@ -183,7 +192,9 @@ static enum verdict step(const char *call, const char *path) {
   }
   for (int i = 0; i < armed_count; i++) {
     const char *how = armed[i]->how;
-    if (armed[i]->number != number || strncmp(how, "read-", 5) == 0 || strncmp(how, "spawn-", 6) == 0 ||
+    long anchor = atomic_load(&armed[i]->anchor);
+    if (armed[i]->number < 0 ? !anchor || anchor - 1 - armed[i]->number != number : armed[i]->number != number) continue;
+    if (strncmp(how, "read-", 5) == 0 || strncmp(how, "spawn-", 6) == 0 ||
         strcmp(how, "short") == 0)
       continue;
     if (!fires(armed[i]->id)) continue;
@@ -299,9 +310,19 @@ int fsync(int descriptor) { EFFECT_ON("fsync", descriptor, (int)syscall(SYS_fsyn
 
 int fdatasync(int descriptor) { EFFECT_ON("fdatasync", descriptor, (int)syscall(SYS_fdatasync, descriptor)); }
 
+static void find_anchors(const char *path, const void *bytes, size_t count) {
+  if (!is_counted(path)) return;
+  pthread_once(&armed_once, arm);
+  for (int i = 0; i < armed_count; i++)
+    if (armed[i]->number < 0 && !atomic_load(&armed[i]->anchor) &&
+        memmem(bytes, count, armed[i]->pattern, strlen(armed[i]->pattern)))
+      atomic_store(&armed[i]->anchor, atomic_load(&effects) + 1);
+}
+
 static ssize_t write_counted(int descriptor, const void *bytes, size_t count, off_t offset) {
   char buffer[4096];
   const char *path = root ? path_of(descriptor, buffer, sizeof buffer) : NULL;
+  find_anchors(path, bytes, count);
   enum verdict verdict = step("write", path);
   if (verdict == fail) return -1;
   size_t part = (verdict == tear || (atomic_load(&is_short) && is_counted(path))) && count > 1 ? count / 2 : count;
@@ -358,9 +379,29 @@ int posix_spawn(
   return real(pid, path, actions, attributes, arguments, environment);
 }
 
+static enum verdict part_of_a_frame(const char *call) {
+  if (!root || !role || strcmp(role, "policy") != 0) return go_on;
+  char path[4096];
+  snprintf(path, sizeof path, "%s/channel", root);
+  return step(call, path);
+}
+
+ssize_t send(int descriptor, const void *bytes, size_t count, int flags) {
+  enum verdict verdict = part_of_a_frame("send");
+  if (verdict == fail) return -1;
+  ssize_t sent = syscall(SYS_sendto, descriptor, bytes, verdict == tear ? count / 2 : count, flags, NULL, 0);
+  if (verdict == die_after || verdict == tear) syscall(SYS_kill, getpid(), SIGKILL);
+  return sent;
+}
+
 // The first command is the first that a worker receives.
 ssize_t recv(int descriptor, void *bytes, size_t count, int flags) {
   ssize_t got = syscall(SYS_recvfrom, descriptor, bytes, count, flags, NULL, NULL);
+  if (got > 0) {
+    enum verdict verdict = part_of_a_frame("recv");
+    if (verdict == fail) return -1;
+    if (verdict != go_on) syscall(SYS_kill, getpid(), SIGKILL);
+  }
   if (got > 0 && order_length < sizeof order && !atomic_load(&is_armed)) {
     size_t room = sizeof order - order_length, part = (size_t)got < room ? (size_t)got : room;
     memcpy(order + order_length, bytes, part);
