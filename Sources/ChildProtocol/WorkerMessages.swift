@@ -51,7 +51,8 @@ public struct CheckOrder: Sendable, Codable {
   public var stage: String?
   /// Only in this role; nil: in all that it has.
   public var role: Pipeline.Role?
-  /// Parameters by role, and for all roles under "". Source of the placeholders: docs/plugins.md, "Checking a plugin".
+  /// Parameters by role, for a filter also by direction, and for all under "". Source of the placeholders:
+  /// docs/plugins.md, "Checking a plugin".
   public var params: [String: [String: JSONValue]]
   /// A file that holds one of these in its path may stay after discard: blocks of a store that are collected later.
   public var mayLeave: [String]
@@ -82,6 +83,9 @@ public struct CheckOrder: Sendable, Codable {
     self.skip = skip
     self.secretNames = secretNames
   }
+
+  /// What a filter is opened for.
+  public enum Direction: String, Sendable { case reading, writing }
 }
 
 public struct JobOrder: Sendable, Codable {

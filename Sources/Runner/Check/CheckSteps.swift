@@ -155,14 +155,12 @@ struct CheckSteps {
         let what = place == .source ? "in blocks of \(unit) bytes" : "\(size) bytes"
         let expected: [UInt8]?
         do { expected = try subject.expected(neighbours) } catch let fault as Fault
-          where fault.code == .invalid || fault.code == .badSize
+          where Self.refuses(fault)
         {
-          return refused.append("\(size)")
+          return refused.append("\(size) (\(fault.code.rawValue))")
         }
         let outcome = try subject.attempt(scene, neighbours)
-        if let fault = outcome.fault, place != .source, fault.retry == .never, fault.code != .pluginMisbehaved,
-          fault.code != .internalError
-        {
+        if let fault = outcome.fault, place != .source, Self.refuses(fault) {
           try leavesNothing(scene, "after \(what) was refused")
           return refused.append("\(size) (\(fault.code.rawValue))")
         }
@@ -172,6 +170,11 @@ struct CheckSteps {
     }
     guard done > 0 else { throw CheckFailure("no size was accepted: \(refused.joined(separator: ", "))") }
     return CheckPassed(done, refused.isEmpty ? nil : "refused \(refused.joined(separator: ", "))")
+  }
+
+  /// For good, and in a way that a plugin may: not by misbehaving.
+  private static func refuses(_ fault: Fault) -> Bool {
+    fault.retry == .never && fault.code != .pluginMisbehaved && fault.code != .internalError
   }
 
   /// Of the side that is written.

@@ -22,6 +22,14 @@ final class CheckSubject {
       case .task: .task
       }
     }
+    /// Of a filter: the key of the parameters that it takes only there.
+    var direction: CheckOrder.Direction? {
+      switch self {
+      case .readingFilter: .reading
+      case .writingFilter: .writing
+      default: nil
+      }
+    }
     var reads: Bool { self == .source || self == .readingFilter }
     var writes: Bool { self == .sink || self == .writingFilter }
   }
@@ -70,6 +78,7 @@ final class CheckSubject {
   var template: [String: JSONValue] {
     (order.params[""] ?? [:]).filter { stage.params?[$0.key] != nil || stage.params == nil }
       .merging(order.params[place.role.rawValue] ?? [:]) { _, own in own }
+      .merging(place.direction.flatMap { order.params[$0.rawValue] } ?? [:]) { _, own in own }
   }
 
   /// In folders of its own, which are removed then.

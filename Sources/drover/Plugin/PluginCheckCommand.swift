@@ -31,7 +31,10 @@ struct PluginCheckCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Parameters as a JSON object, or ROLE={...} for one role: source, filter, sink, task.", valueName: "json"))
+      """
+      Parameters as a JSON object, or ROLE={...} for one role: source, filter, sink, task; or for one direction of a \
+      filter: reading, writing.
+      """, valueName: "json"))
   var params: [String] = []
 
   @Option(
@@ -71,7 +74,7 @@ struct PluginCheckCommand: ParsableCommand {
     var all: [String: [String: JSONValue]] = [:]
     for argument in params {
       var (role, json) = ("", Substring(argument))
-      if let equals = argument.firstIndex(of: "="), Pipeline.Role(rawValue: String(argument[..<equals])) != nil {
+      if let equals = argument.firstIndex(of: "="), Self.isPlace(String(argument[..<equals])) {
         role = String(argument[..<equals])
         json = argument[argument.index(after: equals)...]
       }
@@ -80,6 +83,10 @@ struct PluginCheckCommand: ParsableCommand {
       all[role, default: [:]].merge(members) { _, new in new }
     }
     return all
+  }
+
+  private static func isPlace(_ word: String) -> Bool {
+    Pipeline.Role(rawValue: word) != nil || CheckOrder.Direction(rawValue: word) != nil
   }
 
   private func secrets() throws -> [(name: String, bytes: SecretBytes)] {
