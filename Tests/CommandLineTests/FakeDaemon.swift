@@ -1,4 +1,5 @@
 import ControlAPI
+import Dispatch
 import DroverModel
 import Foundation
 import Glibc
@@ -58,11 +59,15 @@ struct Output {
     try stdin.fileHandleForWriting.write(contentsOf: Data(input.utf8))
     try stdin.fileHandleForWriting.close()
     let errors = Mutex(Data())
-    let reader = Thread { errors.withLock { $0 = stderr.fileHandleForReading.readDataToEndOfFile() } }
-    reader.start()
+    let isRead = DispatchSemaphore(value: 0)
+    Thread.detachNewThread {
+      let text = stderr.fileHandleForReading.readDataToEndOfFile()
+      errors.withLock { $0 = text }
+      isRead.signal()
+    }
     let out = stdout.fileHandleForReading.readDataToEndOfFile()
     process.waitUntilExit()
-    while !reader.isFinished { usleep(1000) }
+    _ = isRead.wait(timeout: .now() + 60)
     return Output(
       status: process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus,
       out: String(decoding: out, as: UTF8.self), error: errors.withLock { String(decoding: $0, as: UTF8.self) })

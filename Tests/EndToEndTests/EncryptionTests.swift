@@ -206,6 +206,15 @@ extension EndToEnd {
       #expect(try host.status("backingimage", "opened")["checksum"]?.string == image.sha512)
     }
 
+    /// Whether the image's job has come so many sevenths of its way, or is over.
+    private static func hasCome(_ sevenths: Int, of image: String, on host: DroverHost) throws -> Bool {
+      guard sevenths > 0 else { return true }
+      guard let status = try host.jobs(of: image).first?["status"] else { return false }
+      if ["succeeded", "failed", "cancelled"].contains(status["state"]?.string ?? "") { return true }
+      guard let done = status["bytesDone"]?.int, let total = status["bytesTotal"]?.int, total > 0 else { return false }
+      return done * 7 >= total * Int64(sevenths - 1) && done > 0
+    }
+
     @Test(.timeLimit(.minutes(5))) func aKillAtAnyMomentLeavesNoPlainBytes() throws {
       let host = try DroverHost()
       let image = try Encrypting.markedImage(host.folder("parrot.img"), size: 96 << 20)
@@ -217,7 +226,9 @@ extension EndToEnd {
       #expect(try host.apply(Encrypting.clone("sealed", of: "parrot", "encrypt"), wait: false).code == 0)
       for moment in 0..<8 {
         // From before the key derivation to after the end.
-        usleep(UInt32(moment) * 40_000)
+        try host.until("moment \(moment) of the copy has come", within: 60) {
+          try Self.hasCome(moment, of: "sealed", on: host)
+        }
         #expect(try host.stop(signal: SIGKILL) == .signal(SIGKILL))
         #expect(
           try Encrypting.files(with: Encrypting.marker, below: host.state) == [source], "killed at moment \(moment)")
@@ -234,7 +245,7 @@ extension EndToEnd {
 
       // A decryption that is killed and given up leaves nothing plain either.
       #expect(try host.apply(Encrypting.clone("opened", of: "sealed", "decrypt"), wait: false).code == 0)
-      usleep(100_000)
+      try host.until("the copy has begun", within: 60) { try Self.hasCome(1, of: "opened", on: host) }
       #expect(try host.stop(signal: SIGKILL) == .signal(SIGKILL))
       try host.start()
       #expect(try host.run("delete", "backingimage", "opened", "--wait", "--timeout", "60s").code == 0)

@@ -14,6 +14,8 @@ public final class StoreLock: Sendable {
   private let clock: any StoreClock
   private let observer: any StoreObserver
   private let journal: LockJournal?
+  /// Whether the thread that refreshes is there.
+  var isRefreshing: Bool { lease.change { $0.isRefreshing } }
   /// Server time less boot time, in nanoseconds; measured from the own lock's file.
   private let serverOffset: Int64
   private let lease: Monitor<Lease>
