@@ -8,6 +8,8 @@ public struct StoreError: Error, Sendable, Hashable, CustomStringConvertible {
   public var retry: Retry
   /// errno, or 0.
   public var systemError: Int32
+  /// Name of the block that is missing or bad.
+  public var block: String?
 
   public init(_ code: Code, _ message: String, hint: String = "", retry: Retry? = nil, systemError: Int32 = 0) {
     self.code = code

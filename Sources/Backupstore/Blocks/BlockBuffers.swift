@@ -3,11 +3,14 @@ import Synchronization
 
 /// Buffers for blocks, kept for the next caller. As many sets as there are callers at once.
 final class BlockBuffers: Sendable {
+  private let blockSize: Int
   private let free = Mutex<[BlockBuffer]>([])
+
+  init(blockSize: Int = Int(ImageConfig.blockSize)) { self.blockSize = blockSize }
 
   /// Lends a set to `body`, on the calling thread.
   func with<R>(_ body: (BlockBuffer) throws(StoreError) -> R) throws(StoreError) -> R {
-    let buffer = free.withLock { $0.popLast() } ?? BlockBuffer()
+    let buffer = free.withLock { $0.popLast() } ?? BlockBuffer(blockSize: blockSize)
     defer { free.withLock { $0.append(buffer) } }
     return try body(buffer)
   }
@@ -16,15 +19,18 @@ final class BlockBuffers: Sendable {
 /// What one thread needs to pack or unpack a block.
 final class BlockBuffer: @unchecked Sendable {
   // Sendable: between leaving `BlockBuffers` and coming back it belongs to one thread.
-  static let blockSize = Int(ImageConfig.blockSize)
-  /// Longest object that is taken for a block: what a poor packer may make of one, with room to spare.
-  static let longestObject = 2 * blockSize
-
-  let codec = BlockCodec(maximumBlock: blockSize)
+  let codec: BlockCodec
   /// One block, unpacked.
-  let plain = UnsafeMutableRawBufferPointer.allocate(byteCount: blockSize, alignment: 4096)
-  /// One object as it is stored.
-  let stored = UnsafeMutableRawBufferPointer.allocate(byteCount: longestObject, alignment: 4096)
+  let plain: UnsafeMutableRawBufferPointer
+  /// One object as it is stored. Longer than any block that a poor packer made bigger, with room to spare; what is longer
+  /// still is no block.
+  let stored: UnsafeMutableRawBufferPointer
+
+  init(blockSize: Int) {
+    codec = BlockCodec(maximumBlock: blockSize)
+    plain = .allocate(byteCount: blockSize, alignment: 4096)
+    stored = .allocate(byteCount: blockSize + (2 << 20), alignment: 4096)
+  }
 
   deinit {
     plain.deallocate()

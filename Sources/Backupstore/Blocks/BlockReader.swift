@@ -1,19 +1,23 @@
 import Compression
 
-/// Reads blocks of images: whatever method they were stored with, and never one whose content is not what its name says.
+/// Reads blocks of a backup: whatever method they were stored with, and never one whose content is not what its name
+/// says.
 final class BlockReader: Sendable {
   private let store: any ObjectStore
-  private let image: String
-  private let buffers = BlockBuffers()
+  private let pool: BlockPool
+  private let buffers: BlockBuffers
 
-  /// `image` is for errors.
-  init(_ store: any ObjectStore, image: String) {
+  init(_ store: any ObjectStore, _ pool: BlockPool) {
     self.store = store
-    self.image = image
+    self.pool = pool
+    buffers = BlockBuffers(blockSize: pool.blockSize)
   }
 
+  /// Of images; `image` is for errors.
+  convenience init(_ store: any ObjectStore, image: String) { self.init(store, .images(reading: image)) }
+
   /// Unpacks the block into `output`, which is as long as the block must be. Throws `missing-block` or `bad-block` with
-  /// the block's name and `offset`, its place in the image.
+  /// the block's name and `offset`, its place in what was backed up.
   func read(_ entry: BlockEntry, into output: UnsafeMutableRawBufferPointer) throws(StoreError) {
     try buffers.with { (buffer) throws(StoreError) in try read(entry, into: output, buffer) }
   }
@@ -31,7 +35,7 @@ final class BlockReader: Sendable {
 
   /// Reads neighbouring blocks, which `output` consists of, and checks them together, which is cheaper. Throws as `read` does.
   func read(_ entries: ArraySlice<BlockEntry>, into output: UnsafeMutableRawBufferPointer) throws(StoreError) {
-    let size = BlockBuffer.blockSize
+    let size = pool.blockSize
     try buffers.with { (buffer) throws(StoreError) in
       func place(_ index: Int) -> UnsafeMutableRawBufferPointer {
         UnsafeMutableRawBufferPointer(rebasing: output[(index * size)..<min((index + 1) * size, output.count)])
@@ -51,7 +55,7 @@ final class BlockReader: Sendable {
   ) throws(StoreError) {
     let length: Int?
     do throws(StoreError) {
-      length = try store.read(StoreLayout.imageBlock(entry.name), into: buffer.stored, deadline: .usual)
+      length = try store.read(pool.path(of: entry.name), into: buffer.stored, deadline: .usual)
     } catch  where error.code == .badBlock {
       return
     }
@@ -63,7 +67,7 @@ final class BlockReader: Sendable {
   private func read(
     _ entry: BlockEntry, into output: UnsafeMutableRawBufferPointer, _ buffer: BlockBuffer
   ) throws(StoreError) {
-    let path = StoreLayout.imageBlock(entry.name)
+    let path = pool.path(of: entry.name)
     // Once more when it is bad: what was damaged on the way, or replaced in between, comes right.
     for attempt in 1...2 {
       let length: Int?
@@ -105,15 +109,21 @@ final class BlockReader: Sendable {
   }
 
   private func missing(_ entry: BlockEntry) -> StoreError {
-    StoreError(
-      .missingBlock,
-      "block \(entry.name) at offset \(entry.offset) of image \(image) is missing in \(store.url)",
-      hint: "back up the image again from a host that still has it, and the missing blocks are uploaded")
+    loss(
+      .missingBlock, entry, "is missing in \(store.url)",
+      hint: "back it up again from a host that still has it, and the missing blocks are uploaded")
   }
 
   private func bad(_ entry: BlockEntry, _ reason: String) -> StoreError {
-    StoreError(
-      .badBlock, "block \(entry.name) at offset \(entry.offset) of image \(image) in \(store.url) is bad: \(reason)",
-      hint: "remove \(StoreLayout.imageBlock(entry.name)) there, then back up the image again from a good copy")
+    loss(
+      .badBlock, entry, "in \(store.url) is bad: \(reason)",
+      hint: "remove \(pool.path(of: entry.name)) there, then back it up again from a good copy")
+  }
+
+  private func loss(_ code: StoreError.Code, _ entry: BlockEntry, _ how: String, hint: String) -> StoreError {
+    let block = "block \(entry.name) at offset \(entry.offset) of \(pool.owner)"
+    var error = StoreError(code, "\(block) \(how)", hint: hint)
+    error.block = "\(entry.name)"
+    return error
   }
 }

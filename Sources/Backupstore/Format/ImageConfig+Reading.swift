@@ -13,7 +13,6 @@ extension ImageConfig {
   private static func decode(_ bytes: UnsafeRawBufferPointer) throws(JSONReader.Failure) -> ImageConfig {
     var config = ImageConfig(name: "", size: 0)
     var reader = JSONReader(bytes)
-    var isSorted = true
     try reader.object { (reader, key) throws(JSONReader.Failure) in
       if reader.null() { return }
       if key.matches("Name") {
@@ -25,7 +24,7 @@ extension ImageConfig {
       } else if key.matches("Checksum") {
         config.checksum = try reader.string()
       } else if key.matches("Labels") {
-        config.labels = try labels(&reader)
+        config.labels = try reader.map()
       } else if key.matches("CompressionMethod") {
         config.compressionMethod = try reader.string()
       } else if key.matches("CreatedTime") {
@@ -39,44 +38,12 @@ extension ImageConfig {
       } else if key.matches("DroverLock") {
         config.droverLock = try reader.string()
       } else if key.matches("Blocks") {
-        config.blocks = []
-        try reader.array { (reader) throws(JSONReader.Failure) in
-          let entry = try block(&reader)
-          if let last = config.blocks.last, last.offset >= entry.offset { isSorted = false }
-          config.blocks.append(entry)
-        }
+        config.blocks = try reader.blocks()
       } else {
         try reader.skip()
       }
     }
-    if !isSorted { config.blocks.sort { $0.offset < $1.offset } }
     return config
-  }
-
-  private static func labels(_ reader: inout JSONReader) throws(JSONReader.Failure) -> [String: String] {
-    var labels: [String: String] = [:]
-    try reader.object { (reader, key) throws(JSONReader.Failure) in
-      let isNull = reader.null()
-      labels[key.text] = isNull ? "" : try reader.string()
-    }
-    return labels
-  }
-
-  private static func block(_ reader: inout JSONReader) throws(JSONReader.Failure) -> BlockEntry {
-    var offset: UInt64?
-    var name: BlockName?
-    try reader.object { (reader, key) throws(JSONReader.Failure) in
-      if key.matches("Offset") {
-        offset = try reader.unsigned()
-      } else if key.matches("BlockChecksum") {
-        name = BlockName(digits: try reader.rawString())
-        if name == nil { throw reader.failure("no 64 lower-case hexadecimal digits in a block's checksum") }
-      } else {
-        try reader.skip()
-      }
-    }
-    guard let offset, let name else { throw reader.failure("a block without offset or checksum") }
-    return BlockEntry(offset: offset, name: name)
   }
 
   /// What makes the document unfit to be trusted; nil when nothing does.

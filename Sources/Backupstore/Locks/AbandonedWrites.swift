@@ -31,10 +31,10 @@ struct AbandonedWrites {
 extension LockJournal {
   /// For a job that is given up: removes the locks that its attempts left, and what they wrote of them. Takes no lock
   /// and waits for nothing.
-  public func removeLocks(from store: any ObjectStore) throws(StoreError) {
+  public func removeLocks(from store: any ObjectStore, on domain: LockDomain = .images) throws(StoreError) {
     let locks = try abandoned()
     try AbandonedWrites(store: store, locks: locks).removeLocks(
-      in: LockFolder(store: store, path: StoreLayout.imageLocks))
+      in: LockFolder(store: store, path: domain.path))
     try release(locks)
   }
 }

@@ -1,5 +1,5 @@
 extension StoreLock {
-  /// Takes the lock on all images of the store; waits for those that are in the way, with the phase `waiting for lock`,
+  /// Takes the lock of the session's domain; waits for those that are in the way, with the phase `waiting for lock`,
   /// until `timing.patience` is over (`locked`) or the observer cancels.
   public static func acquire(_ type: LockType, _ session: StoreSession) throws(StoreError) -> StoreLock {
     let lock = try acquireUnrefreshed(type, session)
@@ -48,7 +48,7 @@ struct LockAttempt: Sendable {
 
   /// Chooses the name and notes it in the journal; removes the locks that the journal has of earlier attempts of the job.
   static func first(_ type: LockType, _ session: StoreSession) throws(StoreError) -> LockAttempt {
-    let folder = LockFolder(store: session.store, path: StoreLayout.imageLocks)
+    let folder = LockFolder(store: session.store, path: session.domain.path)
     let name = StoreName.random("lock")
     if let journal = session.lockJournal {
       let earlier = AbandonedWrites(store: session.store, locks: try journal.abandoned())
@@ -128,7 +128,7 @@ struct LockAttempt: Sendable {
       session.observer.phase("waiting for lock", "\(rival.name), \(kind), in \(folder.store.url)")
       if let end, clock.bootSeconds() >= end {
         throw StoreError(
-          .locked, "the images in \(folder.store.url) are locked by \(rival.name) (\(kind))",
+          .locked, "\(session.domain) in \(folder.store.url) is locked by \(rival.name) (\(kind))",
           hint: "wait until that is done; a lock whose holder died expires after \(Int(timing.expiry)) s")
       }
       // A little chance, so that two that gave way to each other don't meet again and again.

@@ -1,6 +1,6 @@
 import LinuxSystem
 
-/// A held lock on all images of a store, with its lease. Source: longhorn-format, 6.
+/// A held lock on all images of a store, or on one volume, with its lease. Source: longhorn-format, 6.
 ///
 /// A thread of its own refreshes the file. The lease is lost for good when the boot-time clock says that the last
 /// confirmed refresh began more than `timing.lease` seconds ago, or when the file was removed by somebody else:
@@ -14,6 +14,7 @@ public final class StoreLock: Sendable {
   private let clock: any StoreClock
   private let observer: any StoreObserver
   private let journal: LockJournal?
+  private let domain: LockDomain
   /// Whether the thread that refreshes is there.
   var isRefreshing: Bool { lease.change { $0.isRefreshing } }
   /// Server time less boot time, in nanoseconds; measured from the own lock's file.
@@ -43,6 +44,7 @@ public final class StoreLock: Sendable {
     clock = session.clock
     observer = session.observer
     journal = session.lockJournal
+    domain = session.domain
     self.serverOffset = serverOffset
     lease = Monitor(Lease(confirmed: confirmed, due: confirmed + session.timing.refresh))
   }
@@ -149,7 +151,7 @@ public final class StoreLock: Sendable {
 
   private func lost(_ reason: String) -> StoreError {
     StoreError(
-      .lockLost, "the lock \(name) on the images in \(folder.store.url) is lost: \(reason)",
+      .lockLost, "the lock \(name) on \(domain) in \(folder.store.url) is lost: \(reason)",
       hint: "the work goes on under a new lock")
   }
 }
