@@ -103,7 +103,7 @@ let package = Package(
     stage("crypto", "CryptoStage", ["DiskImage", "LUKS", "LinuxSystem", "OpenSSL"]),
     .target(name: "StoreStage", dependencies: ["Backupstore", "StageKit"], swiftSettings: base),
     stage("backup", "BackupStage", ["Backupstore", "Compression", "LinuxSystem", "StoreStage"]),
-    stage("restore", "RestoreStage", ["Backupstore", "StoreStage"]),
+    stage("restore", "RestoreStage", ["Backupstore", "DiskImage", "LinuxSystem", "StoreStage"]),
     stage("download", "DownloadStage", ["Curl"]),
     stage("upload", "UploadStage", ["LinuxSystem"]),
     .target(

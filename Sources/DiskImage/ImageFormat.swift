@@ -1,5 +1,3 @@
-public import LinuxSystem
-
 /// How an image file's bytes describe a disk.
 public enum ImageFormat: String, Sendable, Codable {
   /// The bytes are the disk.
@@ -22,24 +20,13 @@ public struct ImageDescription: Sendable, Hashable {
   }
 
   /// By content, never by name. What has qcow2's magic but no header that can be true is raw: it is some disk's bytes.
-  public static func of(_ file: OpenFile) throws -> ImageDescription {
-    let size = try file.size()
+  public static func of(_ file: any ImageBytes) throws -> ImageDescription {
+    let size = try file.shape().size
     let start = try file.bytes(Qcow2Header.length, at: 0)
     guard let header = try? Qcow2Header(start, path: file.path) else {
       return ImageDescription(format: .raw, virtualSize: size)
     }
     return ImageDescription(
       format: .qcow2, virtualSize: header.virtualSize, hasBackingFile: header.backingFile.offset != 0)
-  }
-}
-
-extension OpenFile {
-  /// `length` bytes from `offset` on, or what there is of them.
-  func bytes(_ length: Int, at offset: UInt64) throws(SystemError) -> ArraySlice<UInt8> {
-    var bytes = [UInt8](repeating: 0, count: length)
-    let result: Result<Int, SystemError> = bytes.withUnsafeMutableBytes { buffer in
-      Result { () throws(SystemError) in try read(into: buffer, at: offset) }
-    }
-    return bytes[..<(try result.get())]
   }
 }

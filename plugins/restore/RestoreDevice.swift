@@ -1,34 +1,39 @@
 import Backupstore
 import StageKit
 
-/// An image's backup as a device to read.
+/// A backup as a device to read.
 final class RestoreDevice: Device {
-  private let restore: ImageRestore
-
+  private let view: any DiskView
+  /// Of all bytes, 128 hexadecimal digits, where the backup says it.
+  private let checksum: String?
+  /// 32 bytes for each 2 MiB; only with a checksum.
   private let blockHashes: [UInt8]?
+  /// Whether what is no data is for somebody else to say.
+  private let leavesHoles: Bool
 
-  init(_ restore: ImageRestore) {
-    self.restore = restore
-    blockHashes = restore.blockHashes()
+  init(_ view: any DiskView, checksum: String? = nil, blockHashes: [UInt8]? = nil, leavesHoles: Bool = false) {
+    self.view = view
+    self.checksum = checksum
+    self.blockHashes = checksum == nil ? nil : blockHashes
+    self.leavesHoles = leavesHoles
   }
 
   func info() -> DeviceInfo {
     DeviceInfo(
-      size: restore.config.size, dataSize: restore.config.dataSize, blockMin: 1,
-      blockPreferred: UInt32(ImageConfig.blockSize), identity: restore.identity,
-      sha512: restore.config.checksum.isEmpty ? nil : restore.config.checksum, blockHashes: blockHashes)
+      size: view.size, dataSize: view.dataSize, blockMin: 1, blockPreferred: UInt32(view.blockSize),
+      identity: view.identity, sha512: checksum, blockHashes: blockHashes)
   }
 
   func extents(offset: UInt64, length: UInt64) throws -> [Extent] {
-    restore.extents(offset: offset, length: length).map {
-      Extent(offset: $0.offset, length: $0.length, kind: $0.isData ? .data : .zero)
+    try view.extents(offset: offset, length: length).map {
+      Extent(offset: $0.offset, length: $0.length, kind: $0.isData ? .data : leavesHoles ? .absent : .zero)
     }
   }
 
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws -> Int {
-    try restore.read(into: buffer, at: offset)
+    try view.read(into: buffer, at: offset)
     return buffer.count
   }
 
-  func close() { restore.close() }
+  func close() { view.close() }
 }

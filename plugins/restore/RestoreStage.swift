@@ -2,81 +2,77 @@ import Backupstore
 import StageKit
 import StoreStage
 
-/// `restore`: a backup of an image in a Longhorn store, read as a disk.
+/// `restore`: a backup of an image or a volume in a Longhorn store, read as a disk.
 enum RestoreStage: Stage {
   static let name = "restore"
-  static let summary = "read an image's backup in a Longhorn backupstore"
+  static let summary = "read the backup of an image or a volume in a Longhorn backupstore"
   static let roles: Roles = .source
   static let parallel = true
-  static let params: [String: Parameter]? = [
-    "url": Parameter(required: true, "URL of the backup: TARGET?backingImage=NAME")
-  ]
+  static let params: [String: Parameter]? = RestoreParams.descriptions
 
-  /// How the stage keeps its lock. Only a test has another.
+  /// How the stage keeps its locks. Only a test has another.
   @TaskLocal static var timing = LockTiming.longhorn
 
-  private struct Params: Decodable { var url: String }
-
   static func plan(_ request: OpenRequest, below: Plan?, host: any Host) throws -> Plan? {
-    let url = try ImageBackupURL(request.params(as: Params.self).url)
-    let config = try request.openStore(url.target).completeImage(url)
-    return Plan(size: config.size, dataSize: config.dataSize, lock: "images in \(url.target)")
+    let params = try RestoreParams(request)
+    let store = try request.openStore(params.target)
+    switch params.backup {
+    case .image(let url):
+      let config = try store.completeImage(url)
+      let lock = "images in \(url.target)"
+      // How large the guest's disk is only opening can tell.
+      return params.view == .guest
+        ? Plan(lock: lock) : Plan(size: config.size, dataSize: config.dataSize, lock: lock)
+    case .volume(let url):
+      let (volume, backup) = try store.completeVolumeBackup(url)
+      var data = min(volume.size, UInt64(backup.blocks.count) * backup.blockSize)
+      if params.view != .blocks, let base = base(of: volume, in: url.target) {
+        do {
+          let config = try store.completeImage(base)
+          try check(config, isBaseOf: volume)
+          data = min(volume.size, data + config.dataSize)
+        } catch {
+          guard params.salvage else { throw error }
+        }
+      }
+      return Plan(size: volume.size, dataSize: data, lock: "volume \(url.volume) in \(url.target)")
+    }
   }
 
   static func open(_ request: OpenRequest, host: any Host) throws -> any Device {
-    let url = try ImageBackupURL(request.params(as: Params.self).url)
-    let session = StoreSession(
-      store: try request.openStore(url.target), observer: HostObserver(host: host), lockJournal: journal(request),
-      timing: timing)
-    let restore = try ImageRestore.open(url, session)
-    do {
-      try host.emit("source", SourceRecord(restore.config))
-      if let secret = SecretRecord(restore.config) { try host.emit("result", secret) }
-    } catch {
-      restore.close()
-      throw error
-    }
-    return RestoreDevice(restore)
+    try Opening(RestoreParams(request), request, host).device()
   }
 
   static func discard(_ request: OpenRequest, host: any Host) throws {
-    let url = try ImageBackupURL(request.params(as: Params.self).url)
-    try journal(request).removeLocks(from: request.openStore(url.target))
+    let params = try RestoreParams(request)
+    let store = try request.openStore(params.target)
+    try imageJournal(request).removeLocks(from: store)
+    if case .volume(let url) = params.backup {
+      try volumeJournal(request).removeLocks(from: store, on: .volume(url.volume))
+    }
   }
 
-  private static func journal(_ request: OpenRequest) -> LockJournal {
+  static func imageJournal(_ request: OpenRequest) -> LockJournal {
     LockJournal(path: "\(request.jobFolder)/restore.locks")
   }
-}
 
-/// Which Secret opens the image, as its backup names it; for the job's result.
-private struct SecretRecord: Encodable {
-  var secret: String
-  var secretNamespace: String
-
-  /// Nil where the backup names none.
-  init?(_ config: ImageConfig) {
-    guard !config.secret.isEmpty else { return nil }
-    secret = config.secret
-    secretNamespace = config.secretNamespace
+  static func volumeJournal(_ request: OpenRequest) -> LockJournal {
+    LockJournal(path: "\(request.jobFolder)/restore.volume.locks")
   }
-}
 
-/// What the backup says about the image.
-private struct SourceRecord: Encodable {
-  var checksum: String
-  var size: UInt64
-  var labels: [String: String]
-  var secret: String
-  var secretNamespace: String
-  var compressionMethod: String
+  /// Where the backup of a volume's backing image is: beside the volume's. Nil for a volume without one.
+  static func base(of volume: VolumeConfig, in target: StoreURL) -> ImageBackupURL? {
+    volume.backingImageName.isEmpty ? nil : ImageBackupURL(target: target, name: volume.backingImageName)
+  }
 
-  init(_ config: ImageConfig) {
-    checksum = config.checksum
-    size = config.size
-    labels = config.labels ?? [:]
-    secret = config.secret
-    secretNamespace = config.secretNamespace
-    compressionMethod = config.effectiveMethod
+  /// Another image of the same name would give garbage.
+  static func check(_ image: ImageConfig, isBaseOf volume: VolumeConfig) throws(StoreError) {
+    let wanted = volume.backingImageChecksum
+    guard !wanted.isEmpty, !image.checksum.isEmpty, wanted != image.checksum else { return }
+    throw StoreError(
+      .checksumMismatch,
+      "volume \(volume.name) lies over an image \(image.name) with SHA-512 \(wanted.prefix(16))…, but the one in the store "
+        + "has \(image.checksum.prefix(16))…",
+      hint: "the store holds another image of that name; the volume can't be restored without its own")
   }
 }

@@ -13,7 +13,7 @@ struct CompressedPart {
 /// Reads and unpacks compressed clusters, for many threads at once.
 final class ClusterUnpacking: Sendable {
   private let method: ClusterMethod
-  private let file: OpenFile
+  private let file: any ImageBytes
   private let fileSize: UInt64
   private let clusterSize: Int
   /// Not in use; as many as there were threads at once.
@@ -21,7 +21,7 @@ final class ClusterUnpacking: Sendable {
   /// Unpacked clusters of which only a part was asked for, by their offsets in the file.
   private let recent: Mutex<RecentValues<(length: Int, bytes: [UInt8])>>
 
-  init(_ method: ClusterMethod, file: OpenFile, fileSize: UInt64, clusterSize: Int) {
+  init(_ method: ClusterMethod, file: any ImageBytes, fileSize: UInt64, clusterSize: Int) {
     self.method = method
     self.file = file
     self.fileSize = fileSize

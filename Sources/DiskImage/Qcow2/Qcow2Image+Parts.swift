@@ -116,17 +116,17 @@ extension Qcow2Image {
 
 /// Tells a file's data from its holes, and asks the kernel once for each.
 private struct HoleFinder {
-  let file: OpenFile
+  let file: any ImageBytes
   let fileSize: UInt64
   private var known: FileExtent?
 
-  init(file: OpenFile, fileSize: UInt64) {
+  init(file: any ImageBytes, fileSize: UInt64) {
     self.file = file
     self.fileSize = fileSize
   }
 
   /// The run from `offset` on, at least one byte.
-  mutating func run(at offset: UInt64) throws(SystemError) -> FileExtent {
+  mutating func run(at offset: UInt64) throws -> FileExtent {
     if let known, known.offset <= offset, offset < known.offset + known.length {
       return FileExtent(offset: offset, length: known.offset + known.length - offset, isData: known.isData)
     }

@@ -13,7 +13,7 @@ import Synchronization
 /// disk's size needs, at most 32 MiB; caches of 8 MiB each for second tables and for unpacked clusters; and for each
 /// thread that reads compressed clusters as much as its longest read of them, at most 6 MiB. The file must not change.
 public final class Qcow2Image: Sendable {
-  public let file: OpenFile
+  public let file: any ImageBytes
   /// Bytes of the disk.
   public let size: UInt64
   let header: Qcow2Header
@@ -27,16 +27,14 @@ public final class Qcow2Image: Sendable {
   private let unpacking: ClusterUnpacking
 
   /// Whether the file begins as qcow2 does; it need not be one that can be read.
-  public static func hasMagic(_ file: OpenFile) throws(SystemError) -> Bool {
+  public static func hasMagic(_ file: any ImageBytes) throws -> Bool {
     Qcow2Header.hasMagic(try file.bytes(Qcow2Header.magic.count, at: 0))
   }
 
-  /// Reads the header and the L1 table. Throws `Qcow2Error` where the image can't be read, `SystemError`.
-  public init(_ file: OpenFile) throws {
+  /// Reads the header and the L1 table. Throws `Qcow2Error` where the image can't be read, and what the bytes throw.
+  public init(_ file: any ImageBytes) throws {
     self.file = file
-    let status = try file.status()
-    fileSize = status.size
-    hasHoles = status.allocatedBytes < status.size
+    (fileSize, hasHoles) = try file.shape()
     header = try Qcow2Header(file.bytes(Qcow2Header.length, at: 0), path: file.path)
     size = header.virtualSize
     try Qcow2Refusals(header, file: file).check()

@@ -2,7 +2,7 @@ import LinuxSystem
 
 /// One read of the disk: neighbours in the file are read at once.
 struct Qcow2Reading {
-  private let file: OpenFile
+  private let file: any ImageBytes
   private let unpacking: ClusterUnpacking
   private let buffer: UnsafeMutableRawBufferPointer
   /// Where on the disk the buffer begins.
@@ -14,7 +14,7 @@ struct Qcow2Reading {
   /// Compressed bytes that are read at once, unless one cluster has more.
   private static let batch: UInt64 = 512 << 10
 
-  init(file: OpenFile, unpacking: ClusterUnpacking, buffer: UnsafeMutableRawBufferPointer, offset: UInt64) {
+  init(file: any ImageBytes, unpacking: ClusterUnpacking, buffer: UnsafeMutableRawBufferPointer, offset: UInt64) {
     self.file = file
     self.unpacking = unpacking
     self.buffer = buffer

@@ -3,9 +3,9 @@ import LinuxSystem
 /// What a good header may say that this reader does not take.
 struct Qcow2Refusals {
   let header: Qcow2Header
-  let file: OpenFile
+  let file: any ImageBytes
 
-  init(_ header: Qcow2Header, file: OpenFile) {
+  init(_ header: Qcow2Header, file: any ImageBytes) {
     self.header = header
     self.file = file
   }

@@ -17,7 +17,7 @@ final class Qcow2Table: Sendable {
   /// As they lie in the file, 2 words each with subclusters; empty where the table is a hole of the file.
   private let words: [UInt64]
 
-  init(_ file: OpenFile, offset: UInt64, header: Qcow2Header, mayBeHole: Bool) throws {
+  init(_ file: any ImageBytes, offset: UInt64, header: Qcow2Header, mayBeHole: Bool) throws {
     self.offset = offset
     if mayBeHole, let first = try file.extents(offset: offset, length: header.clusterSize, limit: 1).first,
       !first.isData, first.length == header.clusterSize

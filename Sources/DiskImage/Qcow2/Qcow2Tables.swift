@@ -7,7 +7,7 @@ enum Qcow2Tables {
 
   /// The offsets of as many second tables as the disk has, 0 for what is all zero. Each lies in the file, and none is named
   /// twice: so what there is to read of them is bounded by the file's length, whatever size the disk claims to have.
-  static func read(_ header: Qcow2Header, file: OpenFile, fileSize: UInt64) throws -> [UInt64] {
+  static func read(_ header: Qcow2Header, file: any ImageBytes, fileSize: UInt64) throws -> [UInt64] {
     let perTable = header.bytesPerTable
     let count = header.virtualSize / perTable + (header.virtualSize % perTable == 0 ? 0 : 1)
     guard count > 0 else { return [] }
@@ -47,7 +47,7 @@ enum Qcow2Tables {
 let cutOffHint = "the file was cut off, or is not all there yet; get it again"
 
 /// Throws where the file ends before.
-func readBigEndian(_ file: OpenFile, count: Int, at offset: UInt64) throws -> [UInt64] {
+func readBigEndian(_ file: any ImageBytes, count: Int, at offset: UInt64) throws -> [UInt64] {
   try [UInt64](unsafeUninitializedCapacity: count) { words, filled in
     let bytes = UnsafeMutableRawBufferPointer(start: words.baseAddress, count: count * 8)
     let read = try file.read(into: bytes, at: offset)
