@@ -4,7 +4,8 @@ import LinuxSystem
 
 /// A worker that this process starts itself, without a daemon: for the command line.
 ///
-/// Plugins run in the worker only, so one that crashes or hangs costs no more than an answer.
+/// Plugins run in the worker only, so one that crashes or hangs costs no more than an answer. It runs in a session of its
+/// own: a key that interrupts this process at its terminal is for this process alone, which then tells the worker.
 public final class LocalWorker: Sendable {
   private let spawner: Spawner
   private let program: ChildProgram
@@ -14,7 +15,9 @@ public final class LocalWorker: Sendable {
   ///   - environment: This process' own; the worker gets what `Spawner.cleanEnvironment` leaves of it.
   public init(path: String, environment: [String: String]) throws {
     spawner = try Spawner()
-    program = ChildProgram(path: path, environment: Spawner.cleanEnvironment(environment), notesCalls: true)
+    program = ChildProgram(
+      path: path, environment: Spawner.cleanEnvironment(environment), newSession: true,
+      notesCalls: true)
   }
 
   /// How a worker ended.

@@ -11,6 +11,24 @@ enum Passphrase {
 
   /// Asks at the terminal until it is interrupted, without showing what is typed; twice, and both must be the same.
   static func ask(for subject: String) throws -> SecretBytes {
+    try atTerminal(for: subject) { (terminal) in
+      let first = try line("Passphrase for \(subject): ", terminal)
+      let second = try line("The same again: ", terminal)
+      guard first == second else {
+        throw Fault(.invalid, "the two passphrases differ", hint: "nothing was made; try again")
+      }
+      return first
+    }
+  }
+
+  /// The same once: for one that opens something, where a wrong one shows.
+  static func askOnce(for subject: String) throws -> SecretBytes {
+    try atTerminal(for: subject) { try line("Passphrase for \(subject): ", $0) }
+  }
+
+  private static func atTerminal(
+    for subject: String, _ question: (OpenFile) throws -> SecretBytes
+  ) throws -> SecretBytes {
     let number = open("/dev/tty", O_RDWR | O_CLOEXEC)
     guard number >= 0 else {
       throw Fault(
@@ -29,12 +47,7 @@ enum Passphrase {
     // What was typed before the question does not count.
     tcsetattr(terminal.descriptor, TCSAFLUSH, &silent)
     defer { tcsetattr(terminal.descriptor, TCSAFLUSH, &usual) }
-    let first = try line("Passphrase for \(subject): ", terminal)
-    let second = try line("The same again: ", terminal)
-    guard first == second else {
-      throw Fault(.invalid, "the two passphrases differ", hint: "nothing was made; try again")
-    }
-    return first
+    return try question(terminal)
   }
 
   private static func line(_ question: String, _ terminal: OpenFile) throws -> SecretBytes {
