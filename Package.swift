@@ -46,6 +46,7 @@ let package = Package(
     .library(name: "drover-stage-restore", type: .dynamic, targets: ["RestoreStage"]),
     .library(name: "drover-stage-download", type: .dynamic, targets: ["DownloadStage"]),
     .library(name: "drover-stage-crypto", type: .dynamic, targets: ["CryptoStage"]),
+    .library(name: "drover-stage-file", type: .dynamic, targets: ["FileStage"]),
     .library(name: "drover-stage-upload", type: .dynamic, targets: ["UploadStage"]),
   ],
   dependencies: [
@@ -98,6 +99,7 @@ let package = Package(
     .target(
       name: "Backupstore", dependencies: ["DroverModel", "LinuxSystem", "OpenSSL", "Compression", "Curl", "NFS"],
       swiftSettings: base),
+    .target(name: "NBD", dependencies: ["LinuxSystem"], swiftSettings: base),
     .target(name: "StageKit", dependencies: ["CDroverPlugin", "LinuxSystem"], swiftSettings: base),
     stage("clone", "CloneStage", ["DiskImage", "LinuxSystem"]),
     stage("crypto", "CryptoStage", ["DiskImage", "LUKS", "LinuxSystem", "OpenSSL"]),
@@ -106,8 +108,10 @@ let package = Package(
     stage("restore", "RestoreStage", ["Backupstore", "DiskImage", "LinuxSystem", "StoreStage"]),
     stage("download", "DownloadStage", ["Curl"]),
     stage("upload", "UploadStage", ["LinuxSystem"]),
+    stage("file", "FileStage", ["LinuxSystem"]),
     .target(
-      name: "Runner", dependencies: ["CDroverPlugin", "ChildProtocol", "DroverModel", "LinuxSystem", "OpenSSL"],
+      name: "Runner",
+      dependencies: ["CDroverPlugin", "ChildProtocol", "DroverModel", "LinuxSystem", "NBD", "OpenSSL"],
       swiftSettings: base),
     .target(name: "LocalWorker", dependencies: ["ChildProtocol", "DroverModel", "LinuxSystem"], swiftSettings: base),
     .executableTarget(
@@ -156,7 +160,9 @@ let package = Package(
     tests("DroverModelTests", ["DroverModel", "Manifests"]),
     tests("PlannerTests", ["Planner", "DroverModel"]),
     tests("ChildProtocolTests", ["ChildProtocol", "DroverModel", "LinuxSystem"]),
-    tests("DiskImageTests", ["DiskImage", "Compression", "CloneStage", "StageKit", "LinuxSystem", "OpenSSL"]),
+    tests(
+      "DiskImageTests",
+      ["DiskImage", "Compression", "CloneStage", "FileStage", "StageKit", "LinuxSystem", "OpenSSL"]),
     tests(
       "LUKSTests",
       [
@@ -178,6 +184,7 @@ let package = Package(
         "DroverModel",
       ],
       resources: [.copy("Plugins")]),
+    tests("NBDTests", ["NBD", "LinuxSystem"]),
     tests("RunnerTests", ["Runner", "CDroverPlugin", "ChildProtocol", "DroverModel", "LinuxSystem", "OpenSSL"]),
     tests(
       "EngineTests",

@@ -129,6 +129,9 @@ public struct JobOrder: Sendable, Codable {
     case plan
     /// Remove what the attempts of this job left behind.
     case discard
+    /// Serve the reading side, `to` being empty, to NBD clients of the listening socket that is descriptor 3, until a
+    /// cancel. A record of kind `serving` says that it has begun.
+    case serve
   }
 
   public struct SecretName: Sendable, Codable {

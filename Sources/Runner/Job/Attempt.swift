@@ -45,6 +45,10 @@ struct Attempt {
         job.phase.enter("discarding")
         try Discard.run(stages, order: context, job: job)
         return .finished(JobResult())
+      case .serve:
+        return try discardingOnFailure(stages) {
+          try ServeJob(pipeline: pipeline, context: context, job: job).run()
+        }
       case .run:
         return try discardingOnFailure(stages) {
           job.phase.enter("planning")

@@ -17,7 +17,7 @@ struct ResolvedPipeline {
   /// - Parameter secrets: In the order of `order.secretNames`.
   init(_ order: JobOrder, secrets: [SecretBytes], library: inout any StageLibrary) throws {
     let pipeline = order.pipeline
-    try Self.checkShape(pipeline)
+    try Self.checkShape(pipeline, order.mode)
     guard secrets.count == order.secretNames.count else {
       throw Fault(.internalError, "\(order.secretNames.count) secrets were announced and \(secrets.count) sent")
     }
@@ -35,11 +35,16 @@ struct ResolvedPipeline {
     to = stages[pipeline.from.count...].reversed()
   }
 
-  private static func checkShape(_ pipeline: Pipeline) throws {
+  private static func checkShape(_ pipeline: Pipeline, _ mode: JobOrder.Mode) throws {
     let from = pipeline.from.map(\.role)
     let to = pipeline.to.map(\.role)
-    if from == [.task], to.isEmpty { return }
-    guard from.first == .source, from.dropFirst().allSatisfy({ $0 == .filter }), to.last == .sink,
+    if from == [.task], to.isEmpty, mode != .serve { return }
+    let reads = from.first == .source && from.dropFirst().allSatisfy { $0 == .filter }
+    if mode == .serve {
+      guard reads, to.isEmpty else { throw Fault(.invalid, "what is served is a source with filters") }
+      return
+    }
+    guard reads, to.last == .sink,
       to.dropLast().allSatisfy({ $0 == .filter })
     else {
       throw Fault(

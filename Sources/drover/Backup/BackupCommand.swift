@@ -5,5 +5,6 @@ struct BackupCommand: ParsableCommand {
     commandName: "backup", abstract: "Make backups, and look at what is in a store.",
     subcommands: [
       BackupCreateCommand.self, BackupListCommand.self, BackupInspectCommand.self, BackupDeleteCommand.self,
+      BackupOpenCommand.self,
     ])
 }
