@@ -13,7 +13,10 @@ final class Connection: Sendable {
     var threads = 0
     /// Requests that are taken and not answered.
     var open = 0
+    /// No more requests come.
     var isOver = false
+    /// Nobody is there to be answered.
+    var isBroken = false
   }
 
   private static let mostThreads = 4
@@ -33,20 +36,26 @@ final class Connection: Sendable {
     var negotiation = Negotiation(socket, export)
     guard let agreement = try negotiation.run() else { return }
     let answering = Answering(socket: socket, device: export.device, agreement: agreement)
-    defer { finish() }
-    try take(answering, agreement)
+    do throws(Parting) {
+      let isWished = try take(answering, agreement)
+      finish(answeringAll: isWished)
+    } catch {
+      finish(answeringAll: false)
+      throw error
+    }
   }
 
   /// Ends it from outside.
   func end() { socket.shutDown() }
 
-  private func take(_ answering: Answering, _ agreement: Agreement) throws(Parting) {
+  /// True: the client asked for the end; false: it just went.
+  private func take(_ answering: Answering, _ agreement: Agreement) throws(Parting) -> Bool {
     var header = [UInt8](repeating: 0, count: Request.headerLength)
     while true {
       let result = header.withUnsafeMutableBytes { buffer in
         Result { () throws(Parting) in try socket.read(into: buffer, idle: nil, patience: Self.patience) }
       }
-      guard try result.get() else { return }
+      guard try result.get() else { return false }
       switch Request.read(header, for: export, agreement) {
       case .nonsense(let what): throw .nonsense(what)
       case .refusal(let cookie, let error, let isRead, let payload):
@@ -54,7 +63,7 @@ final class Connection: Sendable {
         try answering.fail(cookie, error, isRead: isRead)
       case .request(let request):
         switch request.command {
-        case .disconnect: return
+        case .disconnect: return true
         case .write: try write(request, answering)
         default: try hand(request, answering)
         }
@@ -97,7 +106,7 @@ final class Connection: Sendable {
   /// Waits while the client has too much open already.
   private func hand(_ request: Request, _ answering: Answering) throws(Parting) {
     let needsThread: Bool? = state.wait { state in
-      if state.isOver { return .some(nil) }
+      if state.isBroken { return .some(nil) }
       guard state.open < Self.mostOpen else { return nil }
       state.open += 1
       state.waiting.append(request)
@@ -129,7 +138,7 @@ final class Connection: Sendable {
       do throws(Parting) {
         try answering.answer(request, buffer)
       } catch {
-        state.change { $0.isOver = true }
+        state.change { $0.isBroken = true }
         socket.shutDown()
       }
       state.change { $0.open -= 1 }
@@ -140,16 +149,21 @@ final class Connection: Sendable {
   private func next() -> Request? {
     state.change { $0.idle += 1 }
     let request: Request? = state.wait { state -> Request?? in
-      if !state.waiting.isEmpty, !(state.isOver && state.open == 0) { return .some(state.waiting.removeFirst()) }
+      if state.isBroken { return .some(nil) }
+      if !state.waiting.isEmpty { return .some(state.waiting.removeFirst()) }
       return state.isOver ? .some(nil) : nil
     }
     state.change { $0.idle -= 1 }
     return request
   }
 
-  /// What was taken is answered; then the threads end.
-  private func finish() {
-    state.change { $0.isOver = true }
+  /// What was taken is answered, if somebody waits for it; then the threads end.
+  private func finish(answeringAll: Bool) {
+    state.change { state in
+      state.isOver = true
+      if !answeringAll { state.isBroken = true }
+    }
+    if !answeringAll { socket.shutDown() }
     _ = state.wait { $0.threads == 0 ? true : nil }
   }
 }

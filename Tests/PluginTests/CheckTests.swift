@@ -71,6 +71,11 @@ struct CheckTests {
       steps: Self.copying + Self.reading + ["goes on at every checkpoint", "commits again", "writes in any order"])
   }
 
+  @Test(.timeLimit(.minutes(3))) func filePasses() throws {
+    let check = try check(try builtIn("file"), ["": ["path": "{folder}/out"]])
+    expectPassed(check, steps: Self.copying + ["writes in any order"])
+  }
+
   @Test(.timeLimit(.minutes(3))) func downloadPasses() throws {
     let web = try TestHTTPServer()
     let file = ServedFile(try Folder.readFile(try image(), limit: 1 << 24))

@@ -3,7 +3,7 @@ enum BlockSize {
   static let usual: UInt64 = 2 << 20
   /// What is read. Longhorn makes blocks of 2 and of 16 MiB; a sector is the least that a volume's map can mean, and a
   /// block must fit into memory many times.
-  static let readable: ClosedRange<UInt64> = 4096...(64 << 20)
+  static let readable: ClosedRange<UInt64> = 4096...(16 << 20)
   static let parameter = "backup-block-size"
 
   /// `text` is a Kubernetes quantity of bytes; nil, empty and 0 are the usual size. Nil for what is none, or can't be

@@ -28,7 +28,8 @@ struct DamageMap: Encodable {
       let reason = record["reason"]?.string
     else { throw Fault(.pluginMisbehaved, "stage restore told of a loss in words that are not known") }
     let loss = Loss(offset: offset, length: length, block: block, reason: reason)
-    let index = lost.firstIndex { $0.offset > offset } ?? lost.count
+    // They come nearly in order.
+    let index = (lost.lastIndex { $0.offset <= offset } ?? -1) + 1
     lost.insert(loss, at: index)
     join(at: index + 1)
     join(at: index)

@@ -38,6 +38,7 @@ struct RestoreFileCommand: ParsableCommand {
     if case .file(let path) = place { try Place.checkFree(path, force: force) }
     let source = try backup.source(from, params: salvage ? ["salvage": true] : [:], cacheBytes: nil)
     let display = progress.display()
+    let began = monotonicSeconds()
     let job = try LocalJob(
       Pipeline(from: source.stages, to: [sink(place)]), secrets: source.secrets,
       descriptors: place.descriptors, subject: file, display: display)
@@ -52,6 +53,7 @@ struct RestoreFileCommand: ParsableCommand {
     try place.settle()
     try losses.finish(size: result.size, replaced: force)
     report(result, losses, display)
+    display.summary(succeeded: 1, failed: 0, seconds: monotonicSeconds() - began)
     if losses.isAny || losses.isOtherContent(result) { throw ExitCode(3) }
   }
 

@@ -1,0 +1,96 @@
+import FileStage
+import LinuxSystem
+import StageKit
+import TestKit
+import Testing
+
+/// The sink that makes a plain file.
+@Suite struct FileStageTests {
+  let folder = TemporaryFolder("file")
+  let host = RecordingHost()
+  var place: String { folder("out") }
+
+  private func request(replace: Bool = false, path: String? = nil) -> OpenRequest {
+    OpenRequest(
+      role: .sink, writable: true, params: #"{"path": "\#(path ?? place)", "replace": \#(replace)}"#, job: "j",
+      jobFolder: folder.path)
+  }
+
+  private func open(replace: Bool = false) throws -> any Device {
+    try FileStage.open(request(replace: replace), host: host)
+  }
+
+  private func write(_ bytes: [UInt8], at offset: UInt64, _ device: any Device) throws {
+    try bytes.withUnsafeBytes { try device.write($0, at: offset) }
+  }
+
+  private func code(_ body: () throws -> Void) -> String? {
+    do { try body() } catch { return (error as? StageError)?.code ?? "\(error)" }
+    return nil
+  }
+
+  @Test func isThereOnlyWhenItIsWhole() throws {
+    let device = try open()
+    try write([1, 2, 3], at: 8192, device)
+    try write([4], at: 0, device)
+    try device.zero(offset: 4096, length: 4096)
+    try device.flush()
+    #expect(try FileStatus.of(place) == nil)
+    try device.commit(Commit(size: 16384))
+    device.close()
+    var expected = [UInt8](repeating: 0, count: 16384)
+    expected.replaceSubrange(8192..<8195, with: [1, 2, 3])
+    expected[0] = 4
+    #expect(try Folder.readFile(place, limit: 1 << 20) == expected)
+    #expect(try Folder.list(folder.path) == ["out"])
+    #expect(try FileStatus.of(place)?.permissions == 0o600)
+  }
+
+  @Test func nothingIsReplacedUnasked() throws {
+    try Folder.writeDurably(place, [9])
+    #expect(code { _ = try open() } == "conflict")
+    #expect(code { _ = try FileStage.plan(request(), below: nil, host: host) } == "conflict")
+    #expect(code { _ = try FileStage.open(request(path: folder.path), host: host) } == "conflict")
+    #expect(code { _ = try FileStage.open(request(path: folder("none/x")), host: host) } == "not-found")
+    #expect(code { _ = try FileStage.open(request(path: "relative"), host: host) } == "invalid")
+    let device = try open(replace: true)
+    try write([1], at: 0, device)
+    #expect(try Folder.readFile(place, limit: 10) == [9])
+    try device.commit(Commit(size: 1))
+    #expect(try Folder.readFile(place, limit: 10) == [1])
+    try Folder.remove(file: place)
+    // What comes into the place while the file is written stays as well.
+    let late = try open()
+    try Folder.writeDurably(place, [9])
+    #expect(code { try late.commit(Commit(size: 1)) } == "conflict")
+    #expect(try Folder.readFile(place, limit: 10) == [9])
+  }
+
+  @Test func whatIsGivenUpLeavesNothing() throws {
+    do {
+      let device = try open()
+      try write([1, 2, 3], at: 0, device)
+      // Two at once would spoil each other's.
+      #expect(code { _ = try open() } == "locked")
+      device.close()
+    }
+    #expect(try Folder.list(folder.path) == [".out.drover-partial"])
+    try FileStage.discard(request(), host: host)
+    #expect(try Folder.list(folder.path) == [])
+    try FileStage.discard(request(), host: host)
+    // What a crash left is begun anew.
+    try Folder.writeDurably(folder(".out.drover-partial"), [7, 7, 7])
+    let device = try open()
+    try write([1], at: 0, device)
+    try device.commit(Commit(size: 2))
+    #expect(try Folder.readFile(place, limit: 10) == [1, 0])
+  }
+
+  @Test func thePlanTellsWhatItTakes() throws {
+    let plan = try #require(
+      try FileStage.plan(request(), below: Plan(size: 1 << 30, dataSize: 5 << 20), host: host))
+    #expect(plan.space == 5 << 20 && plan.spacePath == folder.path && plan.size == 1 << 30)
+    #expect(try FileStage.plan(request(), below: Plan(size: 1 << 30), host: host)?.space == 0)
+    #expect(try Folder.list(folder.path) == [])
+  }
+}
