@@ -122,7 +122,7 @@ final class FakeWorkers: WorkerLauncher {
       switch order.mode {
       case .plan: state.plan
       case .discard: state.discard
-      case .run: order.pipeline.from.first?.role == .task ? state.task : state.copy
+      case .run, .serve: order.pipeline.from.first?.role == .task ? state.task : state.copy
       }
     }
   }
