@@ -72,7 +72,7 @@ struct CheckTests {
   }
 
   @Test(.timeLimit(.minutes(3))) func filePasses() throws {
-    let check = try check(try builtIn("file"), ["": ["path": "{folder}/out"]])
+    let check = try check(try builtIn("file"), ["": ["path": "{folder}/out", "replace": true]])
     expectPassed(check, steps: Self.copying + ["writes in any order"])
   }
 

@@ -20,7 +20,8 @@ struct BackupOpenCommand: ParsableCommand {
     help: ArgumentHelp("TARGET?backingImage=NAME, or TARGET?backup=NAME&volume=NAME.", valueName: "url"))
   var url: String
 
-  @OptionGroup var connection: ServingSocket
+  // `--socket` is the whole program's option; here it says where to serve.
+  @OptionGroup var connection: ConnectionOptions
 
   @Option(help: "guest or file.") var view: DiskView = .guest
 
@@ -84,15 +85,6 @@ struct BackupOpenCommand: ParsableCommand {
     }
     return output
   }
-}
-
-/// What `--socket` means here. The parser takes it for the whole program's option of that name, so both of them lie in
-/// members of the same names.
-struct ServingSocket: ParsableArguments {
-  @Option(
-    name: .customLong("socket"),
-    help: ArgumentHelp("Where to make the unix socket; only its owner may connect.", valueName: "path"))
-  var path: String?
 }
 
 /// What of a backup is served.

@@ -4,7 +4,9 @@ import DroverModel
 
 /// How to reach the daemon.
 struct ConnectionOptions: ParsableArguments {
-  @Option(name: .customLong("socket"), help: ArgumentHelp("The daemon's socket.", valueName: "path"))
+  @Option(
+    name: .customLong("socket"),
+    help: ArgumentHelp("The daemon's socket; for backup open, where to serve.", valueName: "path"))
   var path: String?
 
   /// Does not connect.
