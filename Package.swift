@@ -104,7 +104,7 @@ let package = Package(
     stage("clone", "CloneStage", ["DiskImage", "LinuxSystem"]),
     stage("crypto", "CryptoStage", ["DiskImage", "LUKS", "LinuxSystem", "OpenSSL"]),
     .target(name: "StoreStage", dependencies: ["Backupstore", "StageKit"], swiftSettings: base),
-    stage("backup", "BackupStage", ["Backupstore", "Compression", "LinuxSystem", "StoreStage"]),
+    stage("backup", "BackupStage", ["Backupstore", "Compression", "DroverModel", "LinuxSystem", "StoreStage"]),
     stage("restore", "RestoreStage", ["Backupstore", "DiskImage", "LinuxSystem", "StoreStage"]),
     stage("download", "DownloadStage", ["Curl"]),
     stage("upload", "UploadStage", ["LinuxSystem"]),

@@ -43,6 +43,9 @@ public struct StoreError: Error, Sendable, Hashable, CustomStringConvertible {
     public static let locked = Code(rawValue: "locked")
     /// The own lock was not refreshed in time, or somebody removed it.
     public static let lockLost = Code(rawValue: "lock-lost")
+    public static let conflict = Code(rawValue: "conflict")
+    /// Something else in the store needs it.
+    public static let inUse = Code(rawValue: "in-use")
     public static let contentConflict = Code(rawValue: "content-conflict")
     public static let unfinishedBackup = Code(rawValue: "unfinished-backup")
     /// A config that is no valid one.

@@ -26,6 +26,12 @@ public enum APIPath {
   public static func object(_ key: ResourceKey) -> String { "\(collection(key.kind))/\(key.name)" }
   /// GET of a `Description`.
   public static func describe(_ key: ResourceKey) -> String { "\(object(key))/describe" }
+  /// POST of what a `StoreTending` reads; answers 202 with the job.
+  public static func tend(_ kind: Job.Kind, target: String) -> String {
+    "\(object(ResourceKey(.backupTarget, target)))/\(kind.rawValue)"
+  }
+  /// POST; answers the object.
+  public static func pin(_ key: ResourceKey, _ pinned: Bool) -> String { "\(object(key))/\(pinned ? "pin" : "unpin")" }
   /// PUT uploads the bytes of an image, GET saves them.
   public static func content(image: String) -> String { "\(object(ResourceKey(.backingImage, image)))/content" }
   /// NDJSON of `LogLine`.

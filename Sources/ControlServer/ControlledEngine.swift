@@ -12,6 +12,10 @@ public protocol ControlledEngine: Sendable {
   func describe(_ key: ResourceKey) async throws -> Description
   /// The job that deletes what lies in a store, where there is such a thing; nil where the resource is gone already.
   func delete(_ key: ResourceKey, force: Bool, by caller: Caller) async throws -> Resource?
+  /// Queues what looks after a whole store.
+  func tend(target: String, _ tending: StoreTending, by caller: Caller) async throws -> Resource
+  /// Protects a backup from deletion, or ends that.
+  func pin(_ key: ResourceKey, _ pinned: Bool, by caller: Caller) async throws -> Resource
   func cancel(job: String, by caller: Caller) async throws -> Resource
   func retry(job: String, by caller: Caller) async throws -> Resource
   func pause(job: String, by caller: Caller) async throws -> Resource

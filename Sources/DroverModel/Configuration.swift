@@ -23,6 +23,8 @@ public struct Configuration: Sendable, Hashable {
   public var policyInstructions = 5_000_000
   public var policyMemoryBytes = 16 << 20
   public var policyDeadlineMilliseconds = 250
+  /// Every block of every target is read once in so many days; 0: only when somebody asks.
+  public var verifyEveryDays = 30
   /// Nil: the built-in ones.
   public var pluginFolders: [String]?
   /// Nil: the built-in one.
@@ -63,6 +65,7 @@ extension Configuration {
     if let value = try reader.seconds("policy.deadline", 0.01...60) {
       policyDeadlineMilliseconds = Int((value * 1000).rounded())
     }
+    if let value = try reader.integer("verify.everyDays", 0...3650) { verifyEveryDays = Int(value) }
     writeGroup = try reader.text("groups.write")
     readGroup = try reader.text("groups.read")
     pluginFolders = try reader.folders("plugins")
@@ -74,7 +77,7 @@ extension Configuration {
   }
 
   private static let laterKeys = [
-    "retention.minKeep", "retention.maxDrops", "verify.everyDays", "notify.command",
+    "retention.minKeep", "retention.maxDrops", "notify.command",
   ]
   private static let sections = ["jobs", "groups", "retention", "verify", "policy", "notify"]
 
@@ -111,6 +114,7 @@ extension Configuration {
       ],
       "stallTimeout": .string("\(stallSeconds)s"), "hangTimeout": .string("\(hangSeconds)s"),
       "reserve": .int(reserveBytes), "groups": ["write": .of(writeGroup), "read": .of(readGroup)],
+      "verify": ["everyDays": .int(Int64(verifyEveryDays))],
       "policy": [
         "instructions": .int(Int64(policyInstructions)), "memory": .int(Int64(policyMemoryBytes)),
         "deadline": .string("\(policyDeadlineMilliseconds)ms"),

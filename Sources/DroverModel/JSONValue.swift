@@ -30,6 +30,15 @@ extension JSONValue {
     }
   }
 
+  /// Any number.
+  public var number: Double? {
+    switch self {
+    case .int(let value): Double(value)
+    case .double(let value): value
+    default: nil
+    }
+  }
+
   public var isNull: Bool { self == .null }
 }
 

@@ -3,7 +3,10 @@ extension Job.Kind {
   public var writesOwner: Bool {
     switch self {
     case .download, .upload, .clone, .restore, .backup, .import, .deleteBackup: true
-    case .save, .inspect, .probe: false
+    case .save, .inspect, .probe, .verify, .gc: false
     }
   }
+
+  /// Whether the job looks after a whole store. Of those that do, one at a time runs in a store.
+  public var tendsStore: Bool { self == .verify || self == .gc }
 }

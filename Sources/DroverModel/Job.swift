@@ -49,6 +49,8 @@ public struct Job: Sendable, Hashable, Codable {
     case download, upload, clone, restore, backup, save, `import`, inspect
     case deleteBackup = "delete-backup"
     case probe
+    /// Of a whole store: reading it in place, and removing what nothing needs.
+    case verify, gc
   }
 
   public enum State: String, Sendable, Codable, CaseIterable {

@@ -179,6 +179,14 @@ extension Engine {
     let changes = try changes(old, document)
     if let refusal = changes.lazy.compactMap(\.refusal).first { throw refusal }
     let same = changes.isEmpty && record.labels == old.labels && record.namespace == old.namespace
+    if same, case .backupBackingImage(let spec) = document.spec, spec.userCreated,
+      BackupBackingImage.Status(old.status).damagedBlocks != nil, unfinishedJobs(of: old.key).isEmpty
+    {
+      // The store has lost blocks of it since: they are brought there again.
+      var decision = Decision(result: .configured, record: record)
+      decision.job = try backupJob(&decision.record, spec)
+      return decision
+    }
     if same, old.key.kind != .backupTarget { return Decision(result: .unchanged, record: old) }
     if same {
       // Who applies a target again may have mended it.
@@ -207,7 +215,7 @@ extension Engine {
       facts.targets[old.key.name] = spec.url
       let isElsewhere = changes.contains { $0.field == "spec.backupTargetURL" }
       decision.record.status = isElsewhere ? BackupTarget.Status().fields : TargetController.applied(old.status)
-      if unfinishedJobs(of: old.key).isEmpty {
+      if unfinishedJobs(of: old.key).allSatisfy(\.kind.tendsStore) {
         decision.job = newJob(.probe, owner: old.key, planned: try Planner(facts).probe(target: old.key.name))
       }
     case .secret(let spec):
@@ -238,7 +246,7 @@ extension Engine {
   }
 
   private func probe(_ target: ResourceRecord) throws -> JobRecord? {
-    guard unfinishedJobs(of: target.key).isEmpty else { return nil }
+    guard unfinishedJobs(of: target.key).allSatisfy(\.kind.tendsStore) else { return nil }
     return newJob(.probe, owner: target.key, planned: try Planner(facts).probe(target: target.key.name))
   }
 

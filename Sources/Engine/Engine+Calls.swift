@@ -152,7 +152,9 @@ extension Engine {
   /// Looks at the stores whose time has come. What changed wakes the jobs that waited for it.
   func pollTargets() {
     for (key, record) in resources where key.kind == .backupTarget && !record.deleting {
-      guard let spec = try? targetSpec(record), unfinishedJobs(of: key).isEmpty, !probing.contains(key.name) else {
+      guard let spec = try? targetSpec(record), unfinishedJobs(of: key).allSatisfy(\.kind.tendsStore),
+        !probing.contains(key.name)
+      else {
         continue
       }
       let now = environment.now()

@@ -12,14 +12,25 @@ extension Engine {
   /// - A target: only the record; the store stays. With `force` the records of its backups go as well.
   /// - A Secret: its values are overwritten. With `force` also one that is needed, but can't be opened any more.
   ///
-  /// Throws `in-use` while something depends on the object, and `conflict` for the target `default`.
-  public func delete(_ key: ResourceKey, force: Bool, by caller: Caller) throws -> Resource? {
+  /// Throws `in-use` while something depends on the object, also in the store, and `conflict` for the target `default` and
+  /// for what is pinned.
+  public func delete(_ key: ResourceKey, force: Bool, by caller: Caller) async throws -> Resource? {
+    if key.kind == .backupBackingImage, !force, let record = resources[key], !record.deleting {
+      try await checkDeletion(of: record)
+    }
+    return try deleteNow(key, force: force, by: caller)
+  }
+
+  private func deleteNow(_ key: ResourceKey, force: Bool, by caller: Caller) throws -> Resource? {
     if key.kind == .job {
       throw Fault(.invalid, "a job can't be deleted", hint: "drover job cancel \(key.name)")
     }
     var record = try existing(key)
     if key == ResourceKey(.backupTarget, BackupTarget.defaultName) {
       throw Fault(.conflict, "\(key) can't be deleted: backups go there that name no target")
+    }
+    if record.isPinned {
+      throw Fault(.conflict, "\(key) can't be deleted: it is pinned", hint: "drover backup unpin \(key.name)")
     }
     let dependents = dependents(of: key)
     let records = key.kind == .backupTarget && force ? dependents.filter { $0.kind == .backupBackingImage } : []
@@ -62,6 +73,36 @@ extension Engine {
     return try resources[key] == nil ? nil : deletionJob(of: key)
   }
 
+  /// Throws `in-use` where backups of volumes in the store need this one. The job that deletes it looks again, under the
+  /// store's lock; this look is so that whoever asks is told at once. What can't be told within a few seconds is left to the
+  /// job.
+  private func checkDeletion(of record: ResourceRecord) async throws {
+    guard !record.isPinned, let spec = try? backupSpec(record),
+      let target = resources[ResourceKey(.backupTarget, spec.targetName)], BackupTarget.Status(target.status).available,
+      let planned = try? Planner(facts).deletionCheck(backup: record.key.name, spec: spec)
+    else { return }
+    let sleep = environment.sleep
+    let fault: Fault? = await withTaskGroup(of: Fault?.self) { group in
+      group.addTask {
+        do {
+          _ = try await self.answer(to: planned.pipeline)
+          return nil
+        } catch {
+          return error as? Fault
+        }
+      }
+      group.addTask {
+        try? await sleep(Self.checkSeconds)
+        return nil
+      }
+      defer { group.cancelAll() }
+      return await group.next() ?? nil
+    }
+    if let fault, fault.code == .inUse { throw fault }
+  }
+
+  private static let checkSeconds = 10.0
+
   private static func hint(deleting kind: ResourceKind, neededBy dependent: ResourceKind) -> String {
     switch (kind, dependent) {
     case (.backupTarget, .backupBackingImage):
@@ -85,12 +126,14 @@ extension Engine {
     let target = resources[ResourceKey(.backupTarget, spec.targetName)]
     let isAvailable = target.map { BackupTarget.Status($0.status).available } ?? false
     let jobs = machines.values.map(\.record).filter { $0.job.owner == record.key && $0.job.kind == .backup }
-    let state = BackupBackingImage.Status(record.status).state
-    let mayBeThere = !spec.userCreated || state == .completed || jobs.contains { $0.leftovers }
+    let status = BackupBackingImage.Status(record.status)
+    let state = status.state
+    let mayBeThere =
+      !spec.userCreated || state == .completed || status.damagedBlocks != nil || jobs.contains { $0.leftovers }
     guard target != nil, mayBeThere, spec.userCreated || isAvailable, isAvailable || !force else { return nil }
     let running = unfinishedJobs(of: record.key).first { $0.kind == .deleteBackup }
     guard running == nil else { return nil }
-    let plan = try Planner(facts).deletion(backup: record.key.name, spec: spec)
+    let plan = try Planner(facts).deletion(backup: record.key.name, spec: spec, force: force)
     return newJob(.deleteBackup, owner: record.key, planned: plan)
   }
 

@@ -96,6 +96,7 @@ extension Engine {
     guard let owner = resources[job.owner] else {
       return .failed(Fault(.notFound, "\(job.owner) does not exist any more"))
     }
+    if let other = tendingJob(before: record) { return .waiting("\(other) works on the whole of \(job.owner)") }
     do {
       switch try plan(job.kind, owner, planner, job: job.id) {
       case .job(let plan):
@@ -117,7 +118,16 @@ extension Engine {
       var spec = try backupSpec(owner)
       spec.labels = labels(of: job, inherited: spec.labels)
       return try planner.plan(backup: name, spec: spec)
-    case .deleteBackup: return .job(try planner.deletion(backup: name, spec: backupSpec(owner)))
+    case .deleteBackup:
+      let isForced = machines[job]?.record.job.pipeline.from.first?.params["force"]?.bool ?? false
+      return .job(try planner.deletion(backup: name, spec: backupSpec(owner), force: isForced))
+    case .verify, .gc:
+      let params = machines[job]?.record.job.pipeline.from.first?.params ?? [:]
+      guard let tending = StoreTending(kind, params) else {
+        throw Fault(.internalError, "the parameters of \(job) are those of no \(kind.rawValue)")
+      }
+      let verification = BackupTarget.Status(owner.status).verification
+      return .job(try planner.tending(tending, target: name, verification))
     case .inspect: return .job(planner.inspection(of: try backupURL(owner), owner: owner.key))
     case .probe: return .job(try planner.probe(target: name))
     case .download, .clone, .restore, .import, .upload, .save:
@@ -138,6 +148,7 @@ extension Engine {
       await lookAtImages()
       pollTargets()
       sweepJobFolders()
+      verifyTargets()
       pruneHistory()
       _ = await policies?.files(withinSeconds: 1)
       try await environment.sleep(10)

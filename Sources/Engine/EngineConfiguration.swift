@@ -36,6 +36,8 @@ public struct EngineConfiguration: Sendable, Hashable, Codable {
   public var shutdownSeconds: Double
   /// Finished jobs that are remembered; the oldest go first.
   public var jobHistory: Int
+  /// Every block of every target is read once in so many days; 0: only when somebody asks.
+  public var verifyEveryDays: Int
   /// The daemon's own environment, of which workers see a part.
   public var environment: [String: String]
 
@@ -46,6 +48,7 @@ public struct EngineConfiguration: Sendable, Hashable, Codable {
     maxJobsPerTarget: Int = 4, concurrency: Int, attempts: Int = 8, backoffMaxSeconds: Double = 600,
     probeSeconds: Double = 300, stallSeconds: Int = 30, hangSeconds: Int = 600, reserveBytes: Int64 = 256 << 20,
     cancelSeconds: Double = 8, shutdownSeconds: Double = 20, jobHistory: Int = 1000,
+    verifyEveryDays: Int = 0,
     environment: [String: String] = [:]
   ) {
     self.stateFolder = stateFolder
@@ -68,6 +71,7 @@ public struct EngineConfiguration: Sendable, Hashable, Codable {
     self.cancelSeconds = cancelSeconds
     self.shutdownSeconds = shutdownSeconds
     self.jobHistory = jobHistory
+    self.verifyEveryDays = verifyEveryDays
     self.environment = environment
   }
 }

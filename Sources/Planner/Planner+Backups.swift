@@ -43,11 +43,22 @@ extension Planner {
         target: spec.targetName))
   }
 
-  /// The job that removes a backup from its store.
-  public func deletion(backup name: String, spec: BackupBackingImage.Spec) throws(Fault) -> PlannedJob {
+  /// The job that removes a backup from its store. With `force` also where backups of volumes need it.
+  public func deletion(
+    backup name: String, spec: BackupBackingImage.Spec, force: Bool = false
+  ) throws(Fault) -> PlannedJob {
     let key = ResourceKey(.backupBackingImage, name)
     let url = ImageBackupURL(target: try target(spec.targetName, for: key), image: spec.image)
-    return task("delete-backup", .deleteBackup, ["url": .string(url.text)], owner: key, target: spec.targetName)
+    var params: [String: JSONValue] = ["url": .string(url.text)]
+    if force { params["force"] = true }
+    return task("delete-backup", .deleteBackup, params, owner: key, target: spec.targetName)
+  }
+
+  /// The question whether backups of volumes need a backup.
+  public func deletionCheck(backup name: String, spec: BackupBackingImage.Spec) throws(Fault) -> PlannedJob {
+    let key = ResourceKey(.backupBackingImage, name)
+    let url = ImageBackupURL(target: try target(spec.targetName, for: key), image: spec.image)
+    return task("check-deletion", .inspect, ["url": .string(url.text)], owner: key, target: spec.targetName)
   }
 
   /// The job that reads what a store says of one backup. `owner` is the object that asks; nil for a user's question.
@@ -73,7 +84,7 @@ extension Planner {
     return task("probe-target", .probe, ["target": .string(url.text)], owner: key, target: name)
   }
 
-  private func task(
+  func task(
     _ stage: String, _ kind: Job.Kind, _ params: [String: JSONValue], owner: ResourceKey, target: String?
   ) -> PlannedJob {
     PlannedJob(

@@ -72,7 +72,8 @@ struct Settings: Sendable {
         maxJobsPerTarget: configuration.maxJobsPerTarget, concurrency: configuration.concurrency(cores: process.cores),
         attempts: configuration.attempts, backoffMaxSeconds: configuration.backoffMaxSeconds,
         stallSeconds: configuration.stallSeconds, hangSeconds: configuration.hangSeconds,
-        reserveBytes: configuration.reserveBytes, environment: process.environment),
+        reserveBytes: configuration.reserveBytes, verifyEveryDays: configuration.verifyEveryDays,
+        environment: process.environment),
       server: ControlServer.Configuration(
         socketPath: socket, readOnlySocketPath: DefaultPaths.readOnlySocket(beside: socket),
         writeGroup: configuration.writeGroup, readGroup: configuration.readGroup, effective: effective),

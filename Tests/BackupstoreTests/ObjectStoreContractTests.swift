@@ -61,6 +61,17 @@ import Testing
       }
     }
 
+    /// Paths of the blocks of images, sorted.
+    func blocks() throws -> [String] {
+      var paths: [String] = []
+      try store.visit(
+        "backupstore/backing-images/blocks", depth: 3, deadline: .never, enter: { _ in true }
+      ) { (path) throws(StoreError) in
+        if path.hasSuffix(".blk") { paths.append("backupstore/backing-images/blocks/\(path)") }
+      }
+      return paths.sorted()
+    }
+
     func write(_ path: String, _ text: String) throws {
       try Array(text.utf8).withUnsafeBytes { try store.write(path, $0, deadline: .never) }
     }
@@ -139,6 +150,18 @@ import Testing
     #expect(try place.store.names(in: "backupstore/a", deadline: .never) == ["nightly-10"])
     #expect(try place.read("backupstore/a/nightly-10/x") == "10")
     try place.store.sync(deadline: .never)
+  }
+
+  @Test(arguments: Driver.available) func anObjectMovesWithinItsFolder(_ driver: Driver) throws {
+    let place = try Place(driver)
+    try place.write("backupstore/a/one.blk", "content")
+    try place.write("backupstore/a/one.bad", "old")
+    for _ in 1...2 {
+      try place.store.move("backupstore/a/one.blk", to: "backupstore/a/one.bad", deadline: .never)
+      try place.store.sync(deadline: .never)
+      #expect(try place.store.names(in: "backupstore/a", deadline: .never) == ["one.bad"])
+      #expect(try place.read("backupstore/a/one.bad") == "content", "one that is not there is fine")
+    }
   }
 
   @Test(arguments: Driver.available) func visitsExactlyOneDepth(_ driver: Driver) throws {
@@ -262,5 +285,32 @@ import Testing
     let deleted = try ImageDeletion.delete("parrot", bench.session)
     #expect(deleted.existed && deleted.removedBlocks > 0)
     #expect(try place.store.names(in: "backupstore/backing-images/blocks", deadline: .never) == [])
+  }
+
+  @Test(arguments: Driver.available) func aBadBlockIsFoundMovedAsideAndWrittenAgain(_ driver: Driver) throws {
+    let place = try Place(driver)
+    let bench = Workbench(store: place.store)
+    try bench.backUp(.parrot, as: "parrot")
+    var options = StoreVerification.Options(scope: .all)
+    options.threads = 3
+    let verification = StoreVerification(options, bench.session)
+    #expect(try verification.run().backups.map(\.state) == [.good])
+    let blocks = try place.blocks()
+    try place.write(blocks[0], "garbage")
+    let report = try verification.run()
+    #expect(report.backups.map(\.state) == [.damaged] && report.asideBlocks == 1)
+    #expect(try place.blocks() == Array(blocks.dropFirst()))
+    let result = try bench.backUp(.parrot, as: "parrot")
+    #expect(result.uploadedBytes > 0)
+    #expect(try verification.run().backups.map(\.state) == [.good])
+    #expect(try bench.restores("parrot", .parrot))
+    // What was moved aside goes with the next collection.
+    let collected = try StoreCollection.run(dryRun: false, threads: 2, bench.session)
+    #expect(collected.map(\.removedBlocks) == [0] && collected[0].kept == nil)
+    var left: [String] = []
+    try place.store.visit(
+      "backupstore/backing-images/blocks", depth: 3, deadline: .never, enter: { _ in true }
+    ) { (path) throws(StoreError) in left.append(path) }
+    #expect(left.count == blocks.count && left.allSatisfy { $0.hasSuffix(".blk") })
   }
 }

@@ -82,7 +82,7 @@ import Testing
     try await onThread {
       let folder = TemporaryFolder("daemon")
       try Folder.writeDurably(folder("typo.yaml"), Array("maxJob: 3\n".utf8))
-      try Folder.writeDurably(folder("later.yaml"), Array("verify: {everyDays: 7}\n".utf8))
+      try Folder.writeDurably(folder("later.yaml"), Array("notify: {command: /bin/true}\n".utf8))
       try Folder.writeDurably(folder("group.yaml"), Array("groups:\n  write: no-such-group-here\n".utf8))
       for (arguments, code, words) in [
         (["--version"], 0, "droverd "), (["serve", "--help"], 0, "--state"), (["serve", "--bogus"], 2, "--bogus"),

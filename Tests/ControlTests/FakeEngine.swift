@@ -78,6 +78,18 @@ final class FakeEngine: ControlledEngine {
     }
   }
 
+  func tend(target: String, _ tending: StoreTending, by caller: Caller) async throws -> Resource {
+    try note(
+      "tend \(target) \(tending.kind.rawValue) \(tending.params.map { "\($0)=\($1)" }.sorted().joined(separator: ","))",
+      caller)
+    return Resource(kind: "Job", metadata: .init(name: "job-0123456789abcdef"))
+  }
+
+  func pin(_ key: ResourceKey, _ pinned: Bool, by caller: Caller) async throws -> Resource {
+    try note("\(pinned ? "pin" : "unpin") \(key)", caller)
+    return try await resource(key)
+  }
+
   func cancel(job: String, by caller: Caller) async throws -> Resource { try await act("cancel", job, caller) }
   func retry(job: String, by caller: Caller) async throws -> Resource { try await act("retry", job, caller) }
   func pause(job: String, by caller: Caller) async throws -> Resource { try await act("pause", job, caller) }

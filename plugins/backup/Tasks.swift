@@ -9,24 +9,49 @@ enum DeleteBackupTask: Stage {
   static let name = "delete-backup"
   static let summary = "delete an image's backup and the blocks that only it needs"
   static let roles: Roles = .task
-  static let params: [String: Parameter]? = ["url": Parameter(required: true, "URL of the backup")]
+  static let params: [String: Parameter]? = [
+    "url": Parameter(required: true, "URL of the backup"),
+    "force": Parameter("also where backups of volumes need the image"),
+  ]
+
+  private struct Params: Decodable {
+    var url: String
+    var force: Bool?
+  }
 
   static func plan(_ request: OpenRequest, below: Plan?, host: any Host) throws -> Plan? {
-    let url = try ImageBackupURL(request.params(as: URLParams.self).url)
+    let url = try ImageBackupURL(request.params(as: Params.self).url)
     return Plan(lock: "images in \(url.target), for deletion")
   }
 
   static func run(_ request: OpenRequest, host: any Host) throws {
-    let url = try ImageBackupURL(request.params(as: URLParams.self).url)
+    let params = try request.params(as: Params.self)
+    let url = try ImageBackupURL(params.url)
     let session = StoreSession(
       store: try request.openStore(url.target), observer: HostObserver(host: host),
       lockJournal: LockJournal(path: "\(request.jobFolder)/delete-backup.locks"), timing: BackupStage.timing)
     let result = try ImageDeletion.delete(
-      url.name, note: "\(request.jobFolder)/delete-backup.listed", session)
+      url.name, force: params.force ?? false, note: "\(request.jobFolder)/delete-backup.listed",
+      threads: max(1, request.concurrency), session)
     try host.emit(
       "result",
       DeletionRecord(
         url: url.description, existed: result.existed, removedBlocks: result.removedBlocks, kept: result.kept))
+  }
+}
+
+/// `check-deletion`: whether an image's backup could be deleted without taking something away from a volume's. Takes no
+/// lock. Fails as `delete-backup` would.
+enum CheckDeletionTask: Stage {
+  static let name = "check-deletion"
+  static let summary = "tell whether backups of volumes need an image's backup"
+  static let roles: Roles = .task
+  static let params: [String: Parameter]? = ["url": Parameter(required: true, "URL of the backup")]
+
+  static func run(_ request: OpenRequest, host: any Host) throws {
+    let url = try ImageBackupURL(request.params(as: URLParams.self).url)
+    try request.openStore(url.target).checkNotNeeded(
+      image: url.name, threads: max(1, request.concurrency), observer: HostObserver(host: host))
   }
 }
 

@@ -40,28 +40,31 @@ final class BlockReader: Sendable {
       func place(_ index: Int) -> UnsafeMutableRawBufferPointer {
         UnsafeMutableRawBufferPointer(rebasing: output[(index * size)..<min((index + 1) * size, output.count)])
       }
-      for (index, entry) in entries.enumerated() { try unpackUnchecked(entry, into: place(index), buffer) }
+      var isUnpacked: [Bool] = []
+      for (index, entry) in entries.enumerated() {
+        isUnpacked.append(try unpackUnchecked(entry, into: place(index), buffer))
+      }
       let names = BlockName.names(of: UnsafeRawBufferPointer(output), block: size)
-      for (index, entry) in entries.enumerated() where names[index] != entry.name {
+      for (index, entry) in entries.enumerated() where !isUnpacked[index] || names[index] != entry.name {
         // What was read by itself is looked at more closely, and says what is wrong.
         try read(entry, into: place(index), buffer)
       }
     }
   }
 
-  /// What can't be unpacked leaves anything in `output`.
+  /// False, with anything in `output`, for what can't be unpacked to its end.
   private func unpackUnchecked(
     _ entry: BlockEntry, into output: UnsafeMutableRawBufferPointer, _ buffer: BlockBuffer
-  ) throws(StoreError) {
+  ) throws(StoreError) -> Bool {
     let length: Int?
     do throws(StoreError) {
       length = try store.read(pool.path(of: entry.name), into: buffer.stored, deadline: .usual)
     } catch  where error.code == .badBlock {
-      return
+      return false
     }
     guard let length else { throw missing(entry) }
     let stored = UnsafeRawBufferPointer(rebasing: buffer.stored[..<length])
-    _ = try? buffer.codec.unpack(stored, CompressionMethod.sniff(stored), into: output)
+    return (try? buffer.codec.unpack(stored, CompressionMethod.sniff(stored), into: output)) == output.count
   }
 
   private func read(
@@ -78,34 +81,9 @@ final class BlockReader: Sendable {
       }
       guard let length else { throw missing(entry) }
       let stored = UnsafeRawBufferPointer(rebasing: buffer.stored[..<length])
-      guard let reason = unpack(stored, entry, into: output, buffer.codec) else { return }
+      guard let reason = buffer.codec.unpack(stored, as: entry.name, into: output) else { return }
       if attempt == 2 { throw bad(entry, reason) }
     }
-  }
-
-  /// Nil: `output` holds the block. Else why it does not.
-  private func unpack(
-    _ stored: UnsafeRawBufferPointer, _ entry: BlockEntry, into output: UnsafeMutableRawBufferPointer,
-    _ codec: BlockCodec
-  ) -> String? {
-    var reason: String?
-    // The pool is shared by images of all methods, so the bytes decide. A raw block may begin like a packed one.
-    let sniffed = CompressionMethod.sniff(stored)
-    for method in sniffed == .none ? [.none] : [sniffed, .none] {
-      do throws(CompressionError) {
-        let length = try codec.unpack(stored, method, into: output)
-        if length == output.count && BlockName(of: UnsafeRawBufferPointer(output)) == entry.name {
-          return nil
-        }
-        reason =
-          reason
-          ?? (length == output.count
-            ? "its content has another SHA-512" : "it has \(length) bytes instead of \(output.count)")
-      } catch {
-        reason = reason ?? "\(error)"
-      }
-    }
-    return reason
   }
 
   private func missing(_ entry: BlockEntry) -> StoreError {

@@ -43,6 +43,11 @@ public protocol ObjectStore: AnyObject, Sendable {
   /// Removes one object. One that is not there is fine.
   func remove(_ path: String, deadline: Deadline) throws(StoreError)
 
+  /// Gives an object another name in the same folder, replacing what has it. Where the place has no such call, the object is
+  /// written again and removed; one too long to be held is only removed. One that is not there is fine. Two threads never
+  /// move one object at once.
+  func move(_ path: String, to other: String, deadline: Deadline) throws(StoreError)
+
   /// From now on the names of unfinished writes end in this number, where the driver makes such names, so that whoever
   /// goes on after a crash knows what is its own: see `TemporaryMark`. Two threads never write one path at once.
   func mark(temporaries mark: TemporaryMark)
@@ -50,6 +55,18 @@ public protocol ObjectStore: AnyObject, Sendable {
 
 extension ObjectStore {
   public func mark(temporaries mark: TemporaryMark) {}
+
+  public func move(_ path: String, to other: String, deadline: Deadline) throws(StoreError) {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 2 * StorePool.longestBlock, alignment: 4096)
+    defer { buffer.deallocate() }
+    do throws(StoreError) {
+      guard let length = try read(path, into: buffer, deadline: deadline) else { return }
+      try write(other, UnsafeRawBufferPointer(rebasing: buffer[..<length]), deadline: deadline)
+    } catch {
+      guard error.code == .badBlock else { throw error }
+    }
+    try remove(path, deadline: deadline)
+  }
 }
 
 /// Whose unfinished writes `NAME.tmp.DIGITS` are: the digits are made of the name of the lock that they were done under.

@@ -62,6 +62,9 @@ public struct BlockName: Hashable, Sendable, Comparable, CustomStringConvertible
     return String(decoding: digits, as: UTF8.self)
   }
 
+  /// The first sixteen digits, which order names as the names themselves do.
+  var prefix: UInt64 { words.0 }
+
   /// Appends the 64 digits.
   func append(to digits: inout [UInt8]) {
     func append(_ word: UInt64) {

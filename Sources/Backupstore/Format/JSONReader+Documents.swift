@@ -22,7 +22,7 @@ extension JSONReader {
     return blocks
   }
 
-  private mutating func block() throws(Failure) -> BlockEntry {
+  mutating func block() throws(Failure) -> BlockEntry {
     var offset: UInt64?
     var name: BlockName?
     try object { (reader, key) throws(JSONReader.Failure) in

@@ -8,6 +8,8 @@ enum StoreLayout {
   static let imageConfigName = "backing-image.cfg"
   static let blockSuffix = ".blk"
   static let lockSuffix = ".lck"
+  /// Of a bad block that was moved aside: no reader, Drover's or Longhorn's, looks at such a name.
+  static let asideSuffix = ".bad"
   static let volumes = "backupstore/volumes"
   static let volumeConfigName = "volume.cfg"
   /// All images share the locks of this one name, which is a volume's in the layout.
@@ -43,16 +45,16 @@ enum StoreLayout {
 
   static func imageBlock(_ name: BlockName) -> String { block(name, in: imageBlocks) }
 
-  static func block(_ name: BlockName, in folder: String) -> String {
+  static func block(_ name: BlockName, in folder: String, suffix: String = blockSuffix) -> String {
     let digits = name.description
-    return "\(folder)/\(digits.prefix(2))/\(digits.dropFirst(2).prefix(2))/\(digits)\(blockSuffix)"
+    return "\(folder)/\(digits.prefix(2))/\(digits.dropFirst(2).prefix(2))/\(digits)\(suffix)"
   }
 
   /// The block that `aa/bb/FILE` below a folder of blocks holds; nil for a foreign file.
-  static func block(atRelative path: String) -> BlockName? {
-    guard path.hasSuffix(blockSuffix) else { return nil }
+  static func block(atRelative path: String, suffix: String = blockSuffix) -> BlockName? {
+    guard path.hasSuffix(suffix) else { return nil }
     let parts = path.split(separator: "/", omittingEmptySubsequences: false)
-    guard parts.count == 3, let name = BlockName(parts[2].dropLast(blockSuffix.count)) else { return nil }
+    guard parts.count == 3, let name = BlockName(parts[2].dropLast(suffix.count)) else { return nil }
     guard parts[0] == parts[2].prefix(2), parts[1] == parts[2].dropFirst(2).prefix(2) else { return nil }
     return name
   }

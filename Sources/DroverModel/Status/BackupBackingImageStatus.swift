@@ -17,8 +17,14 @@ extension BackupBackingImage {
     public var secretNamespace: String?
     public var backupCreatedAt: String?
     public var lastSyncedAt: String?
-    /// Nothing verifies backups in this version, so it stays nil.
+    /// When all of its blocks were last read and found good: the time when that reading began.
     public var lastVerified: String?
+    /// When its damage was found; nil while none is known.
+    public var damagedAt: String?
+    /// Of its blocks, how many are bad or missing; nil while no damage is known.
+    public var damagedBlocks: Int64?
+    /// Nobody deletes it before it is unpinned.
+    public var pinned: Bool
     /// Written to the store by the job, after compression.
     public var newlyUploadedDataSize: Int64?
     /// Id of the job that works for it, or did so last.
@@ -28,8 +34,8 @@ extension BackupBackingImage {
       state: State = .pending, progress: Int = 0, error: String = "", url: String? = nil, backingImage: String,
       checksum: String? = nil, size: Int64? = nil, labels: [String: String] = [:], compressionMethod: String? = nil,
       secret: String? = nil, secretNamespace: String? = nil, backupCreatedAt: String? = nil,
-      lastSyncedAt: String? = nil, lastVerified: String? = nil, newlyUploadedDataSize: Int64? = nil,
-      job: String? = nil
+      lastSyncedAt: String? = nil, lastVerified: String? = nil, damagedAt: String? = nil,
+      damagedBlocks: Int64? = nil, pinned: Bool = false, newlyUploadedDataSize: Int64? = nil, job: String? = nil
     ) {
       self.state = state
       self.progress = progress
@@ -45,6 +51,9 @@ extension BackupBackingImage {
       self.backupCreatedAt = backupCreatedAt
       self.lastSyncedAt = lastSyncedAt
       self.lastVerified = lastVerified
+      self.damagedAt = damagedAt
+      self.damagedBlocks = damagedBlocks
+      self.pinned = pinned
       self.newlyUploadedDataSize = newlyUploadedDataSize
       self.job = job
     }
@@ -60,6 +69,8 @@ extension BackupBackingImage {
         compressionMethod: fields["compressionMethod"]?.string, secret: fields["secret"]?.string,
         secretNamespace: fields["secretNamespace"]?.string, backupCreatedAt: fields["backupCreatedAt"]?.string,
         lastSyncedAt: fields["lastSyncedAt"]?.string, lastVerified: fields["lastVerified"]?.string,
+        damagedAt: fields["damagedAt"]?.string, damagedBlocks: fields["damagedBlocks"]?.int,
+        pinned: fields["pinned"]?.bool ?? false,
         newlyUploadedDataSize: fields["newlyUploadedDataSize"]?.int, job: fields["job"]?.string)
     }
 
@@ -70,6 +81,7 @@ extension BackupBackingImage {
         "labels": .object(labels.mapValues { .string($0) }), "compressionMethod": .of(compressionMethod),
         "secret": .of(secret), "secretNamespace": .of(secretNamespace), "backupCreatedAt": .of(backupCreatedAt),
         "lastSyncedAt": .of(lastSyncedAt), "lastVerified": .of(lastVerified),
+        "damagedAt": .of(damagedAt), "damagedBlocks": .of(damagedBlocks), "pinned": pinned ? true : .null,
         "newlyUploadedDataSize": .of(newlyUploadedDataSize), "job": .of(job),
       ])
     }

@@ -37,6 +37,7 @@ enum BackupController {
     case .succeeded:
       status = described(status, by: job.result)
       status.state = .completed
+      (status.damagedAt, status.damagedBlocks) = (nil, nil)
     case .failed, .cancelled:
       status.state = .error
       status.error = job.error?.message ?? "cancelled"
@@ -56,9 +57,12 @@ enum BackupController {
         status.error = job.error?.message ?? ""
       }
     case .succeeded:
+      let damage = status.damagedBlocks == nil ? nil : status.error
       status = described(status, by: job.result)
       status.state = job.result["state"]?.string.flatMap(BackupBackingImage.State.init(rawValue:)) ?? .completed
       status.lastSyncedAt = job.finishedAt.map(Timestamp.text)
+      // Its config alone does not say that it can be restored.
+      if let damage { (status.state, status.error, status.progress) = (.error, damage, 0) }
     case .failed, .cancelled:
       status.state = job.error?.code == .unfinishedBackup ? .inProgress : .unknown
       status.error = job.error?.message ?? "cancelled"

@@ -3,6 +3,9 @@ import DroverModel
 /// What a look at a store says about its target. Pure.
 enum TargetController {
   static func reflect(_ old: [String: JSONValue], _ record: JobRecord, now: Double) -> [String: JSONValue] {
+    if record.job.kind == .verify, record.job.state == .succeeded {
+      return VerificationController.advanced(old, record.job, now: now)
+    }
     guard record.job.kind == .probe else { return old }
     if record.job.state == .succeeded { return probed(old, problem(in: record.job.result), now: now) }
     return record.job.error.map { probed(old, $0, now: now) } ?? old

@@ -33,10 +33,16 @@ extension Engine {
     }
     let owner = record == before ? nil : reflected(record)
     if let owner { changes += ownerChanges(owner, record) }
+    let judged = record.job.state == before.job.state ? [] : judged(by: record)
+    for member in judged { changes += [.putResource(member)] + stateEvent(member, job: id) }
+    if let warning = VerificationController.warning(record.job), record.job.state != before.job.state {
+      changes.append(self.event(.warning, record.job.owner, job: id, message: warning))
+    }
     try catalog.commit(changes)
 
     machines[id] = machine
     if let owner { keep(owner) }
+    for member in judged { resources[member.key] = member }
     if !changes.isEmpty { changed.raise() }
     for action in actions { perform(action, id) }
     if record.job.state != before.job.state, record.job.state.isFinal { ended(record) }

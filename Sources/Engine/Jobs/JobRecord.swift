@@ -37,7 +37,7 @@ struct JobRecord: Sendable, Hashable {
 
 extension Job.Kind {
   /// The job changes its owner, so no other that does may run beside it.
-  var writesOwner: Bool { self != .save && self != .probe && self != .inspect }
+  var writesOwner: Bool { self != .save && self != .probe && self != .inspect && !tendsStore }
 
   /// An attempt that ends early may leave something unfinished on disk or in a store.
   var leavesTraces: Bool { !isTask && self != .save }

@@ -6,5 +6,6 @@ struct BackupCommand: ParsableCommand {
     subcommands: [
       BackupCreateCommand.self, BackupListCommand.self, BackupInspectCommand.self, BackupDeleteCommand.self,
       BackupOpenCommand.self,
+      BackupPinCommand.self, BackupUnpinCommand.self,
     ])
 }

@@ -42,4 +42,11 @@ struct Daemon {
   func act(_ action: JobAction, job: String) throws -> Resource {
     try client.post(APIPath.action(action, job: try ObjectReference.key(.job, job).name))
   }
+
+  /// The job that looks after a whole store.
+  func tend(_ kind: Job.Kind, target: String, _ request: [String: JSONValue]) throws -> Resource {
+    try client.post(APIPath.tend(kind, target: target), body: JSONValue.object(request))
+  }
+
+  func pin(_ key: ResourceKey, _ pinned: Bool) throws -> Resource { try client.post(APIPath.pin(key, pinned)) }
 }

@@ -153,6 +153,17 @@ public final class FileStore: ObjectStore {
     try removeEmptyFolders(above: path)
   }
 
+  public func move(_ path: String, to other: String, deadline: Deadline) throws(StoreError) {
+    try check(deadline, path)
+    do throws(SystemError) {
+      try RawRename.replace(absolute(path), absolute(other))
+      note(Folder.parent(of: absolute(path)))
+    } catch {
+      if !error.isAbsent { throw failure(error, writing: true) }
+    }
+    try confirmRoot()
+  }
+
   private func replace(_ path: String, _ bytes: UnsafeRawBufferPointer) throws(SystemError) {
     let target = absolute(path)
     let digits = mark.withLock { $0?.digits } ?? UInt64(WallClock.nanoseconds())

@@ -127,6 +127,17 @@ public final class NFSStore: ObjectStore {
     }
   }
 
+  public func move(_ path: String, to other: String, deadline: Deadline) throws(StoreError) {
+    try pool.perform("move \(path)", deadline, writing: true) { (mount, limit) throws(NFSError) in
+      do throws(NFSError) {
+        try mount.rename("/\(path)", "/\(other)", deadline: limit)
+      } catch {
+        if !error.isAbsent { throw error }
+      }
+      try self.pool.confirmRoot(mount, limit)
+    }
+  }
+
   private func replace(
     _ target: String, _ bytes: UnsafeRawBufferPointer, _ mount: NFSMount, _ limit: Double
   ) throws(NFSError) {

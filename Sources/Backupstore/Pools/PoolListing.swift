@@ -1,0 +1,74 @@
+extension ObjectStore {
+  /// All pools: that of the images first, then those of the volumes by name.
+  func pools() throws(StoreError) -> [StorePool] {
+    try [.images] + volumeNames().map { .volume($0) }
+  }
+
+  /// Names of the volumes that have something in the store.
+  func volumeNames() throws(StoreError) -> [String] {
+    var names: [String] = []
+    for first in try self.names(in: StoreLayout.volumes, deadline: .usual) where StoreLayout.isBlockFolder(first) {
+      let folder = "\(StoreLayout.volumes)/\(first)"
+      for second in try self.names(in: folder, deadline: .usual) where StoreLayout.isBlockFolder(second) {
+        for name in try self.names(in: "\(folder)/\(second)", deadline: .usual) {
+          guard StoreName.isValid(name), name != StoreLayout.imageLockName else { continue }
+          // A folder in the wrong place is nobody's.
+          if StoreLayout.volume(name) == "\(folder)/\(second)/\(name)" { names.append(name) }
+        }
+      }
+    }
+    return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+  }
+
+  /// Names of the backups in a pool, complete or not, sorted.
+  func backupNames(in pool: StorePool) throws(StoreError) -> [String] {
+    switch pool {
+    case .images: return try imageNames()
+    case .volume(let name):
+      return try names(in: StoreLayout.volumeBackups(name), deadline: .usual)
+        .compactMap { StoreLayout.volumeBackup(file: $0) }
+        .sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    }
+  }
+
+  /// What the backup is made of; nil: it is certainly not there. Throws `bad-config` for a document that is none.
+  func pooledBackup(_ name: String, in pool: StorePool) throws(StoreError) -> PooledBackup? {
+    let path = pool.config(of: name)
+    guard let bytes = try document(path, limit: Self.longestConfig) else { return nil }
+    let place = "\(url)/\(path)"
+    let result = bytes.withUnsafeBytes { bytes in
+      Result { () throws(StoreError) in
+        switch pool {
+        case .images: PooledBackup(try ImageConfig(decoding: bytes, path: place))
+        case .volume: try PooledBackup(decodingVolumeBackup: bytes, path: place)
+        }
+      }
+    }
+    return try result.get()
+  }
+
+  /// Calls `visit` for each block of the pool, `aside` for each that was moved aside, and `temporary` with the path of
+  /// each unfinished write. Foreign files are left out.
+  func visitBlocks(
+    of pool: StorePool, observer: any StoreObserver, aside: (BlockName) -> Void = { _ in },
+    temporary: (String) -> Void = { _ in }, _ visit: (BlockName) throws(StoreError) -> Void
+  ) throws(StoreError) {
+    var seen = 0
+    try self.visit(
+      pool.blocks, depth: 3, deadline: .never, enter: StoreLayout.isBlockFolder
+    ) { (path) throws(StoreError) in
+      seen += 1
+      if seen.isMultiple(of: 4096) {
+        try observer.checkCancelled()
+        observer.phase("listing the store", "\(seen) blocks of \(pool)")
+      }
+      if let name = StoreLayout.block(atRelative: path) {
+        try visit(name)
+      } else if let name = StoreLayout.block(atRelative: path, suffix: StoreLayout.asideSuffix) {
+        aside(name)
+      } else if StoreName.isTemporary(path) {
+        temporary("\(pool.blocks)/\(path)")
+      }
+    }
+  }
+}

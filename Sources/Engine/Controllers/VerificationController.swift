@@ -1,0 +1,107 @@
+import DroverModel
+
+/// What a verification says of its target and of the backups in it. Pure.
+enum VerificationController {
+  /// The target's status after the job. A sample counts only from where the last one ended: see `StoreTending`.
+  static func advanced(_ old: [String: JSONValue], _ job: Job, now: Double) -> [String: JSONValue] {
+    var status = BackupTarget.Status(old)
+    var verification = status.verification
+    verification.damagedBackups = job.result["damagedBackups"]?.int
+    switch part(of: job, verification) {
+    case .none: break
+    case .whole:
+      (verification.cursor, verification.roundStartedAt) = (nil, nil)
+      (verification.lastRunAt, verification.lastCompletedAt) = (Timestamp.text(now), Timestamp.text(now))
+    case .slice(let slice, let roundStartedAt):
+      verification.lastRunAt = Timestamp.text(now)
+      if let end = slice.end {
+        (verification.cursor, verification.roundStartedAt) = (NameSlice.digits(end), roundStartedAt)
+      } else {
+        (verification.cursor, verification.roundStartedAt) = (nil, nil)
+        verification.lastCompletedAt = Timestamp.text(now)
+      }
+    }
+    status.verification = verification
+    var fields = old
+    fields["verification"] = status.fields["verification"]
+    return fields
+  }
+
+  /// The backup's status after the job found that of it. `verification` is the target's before the job ended.
+  static func judged(
+    _ old: [String: JSONValue], _ finding: [String: JSONValue], _ job: Job,
+    _ verification: BackupTarget.Status.Verification, now: Double
+  ) -> [String: JSONValue] {
+    var status = BackupBackingImage.Status(old)
+    // Of what is being made or looked at just now, its own job says more.
+    guard status.state != .pending, status.state != .inProgress else { return old }
+    let part = part(of: job, verification)
+    switch finding["state"]?.string {
+    case "damaged", "unreadable":
+      status.state = .error
+      status.error = finding["reason"]?.string ?? "it is damaged"
+      status.progress = 0
+      status.lastVerified = nil
+      status.damagedAt = Timestamp.text(now)
+      status.damagedBlocks = finding["damagedBlocks"]?.int ?? 0
+    case "good":
+      if case .whole = part, status.damagedBlocks != nil {
+        (status.state, status.error, status.progress) = (.completed, "", 100)
+        (status.damagedAt, status.damagedBlocks) = (nil, nil)
+      }
+      guard status.state == .completed else { break }
+      switch part {
+      case .whole: status.lastVerified = Timestamp.text(job.startedAt ?? job.createdAt)
+      case .slice(let slice, let start) where slice.end == nil:
+        // All of it was read in this round, if all of it was there when the round began.
+        guard let start, let created = status.backupCreatedAt, !comes(start, before: created) else { break }
+        status.lastVerified = start
+      case .slice, .none: break
+      }
+    default: break
+    }
+    return status.fields
+  }
+
+  /// What is worth telling of the job beside its end; nil: nothing.
+  static func warning(_ job: Job) -> String? {
+    guard job.kind == .verify, job.state == .succeeded, let count = job.result["damagedBackups"]?.int, count > 0 else {
+      return nil
+    }
+    let names = (job.result["backups"]?.array ?? []).filter {
+      ["damaged", "unreadable"].contains($0["state"]?.string)
+    }.compactMap { $0["name"]?.string }
+    let shown = names.prefix(10).joined(separator: ", ") + (names.count > 10 ? ", …" : "")
+    var text = "the verification found \(count) damaged backups: \(shown)"
+    if let problem = job.result["repairProblem"]?.string { text += "; bad blocks are left in place: \(problem)" }
+    return text
+  }
+
+  /// What the job has read.
+  private enum Part {
+    case none, whole
+    /// With the beginning of the round that it belongs to.
+    case slice(NameSlice, roundStartedAt: String?)
+  }
+
+  private static func part(of job: Job, _ verification: BackupTarget.Status.Verification) -> Part {
+    let params = job.pipeline.from.first?.params ?? [:]
+    guard case .verify(let scope, _) = StoreTending(.verify, params) else { return .none }
+    switch scope {
+    case .structure: return .none
+    case .all: return .whole
+    case .sample:
+      let start = params["start"]?.string ?? ""
+      guard start == verification.cursor ?? NameSlice.digits(0), let first = UInt64(start, radix: 16) else {
+        return .none
+      }
+      let end = params["end"]?.string.flatMap { UInt64($0, radix: 16) }
+      let began = first == 0 ? Timestamp.text(job.startedAt ?? job.createdAt) : verification.roundStartedAt
+      let slice = NameSlice(start: first, end: end)
+      return first == 0 && end == nil ? .whole : .slice(slice, roundStartedAt: began)
+    }
+  }
+
+  /// Times as `Timestamp` and as Longhorn writes them, which differ in fractions of a second.
+  private static func comes(_ left: String, before right: String) -> Bool { left.prefix(19) < right.prefix(19) }
+}

@@ -1,0 +1,278 @@
+import ChildProtocol
+import DroverModel
+import Foundation
+import Synchronization
+import TestKit
+import Testing
+
+@testable import Engine
+
+/// Jobs that look after a whole store, and what they say of targets and backups.
+struct VerificationTests {
+  private let target = ResourceKey(.backupTarget, "default")
+  private static let good: [String: JSONValue] = [
+    "kind": "BackupBackingImage", "name": "parrot", "state": "good", "blocks": 3, "damagedBlocks": 0,
+  ]
+  private static let damaged: [String: JSONValue] = [
+    "kind": "BackupBackingImage", "name": "parrot", "state": "damaged", "blocks": 3, "damagedBlocks": 2,
+    "reason": "2 of its 3 blocks are damaged",
+  ]
+
+  /// Answers verifications with `finding`, which a test may change.
+  private final class Finding: Sendable {
+    private let state = Mutex(VerificationTests.good)
+    var value: [String: JSONValue] {
+      get { state.withLock { $0 } }
+      set { state.withLock { $0 = newValue } }
+    }
+  }
+
+  private func fixture(
+    _ finding: Finding, configure: (inout EngineConfiguration) -> Void = { _ in }
+  ) async throws -> EngineFixture {
+    let fixture = try await EngineFixture(
+      FakeWorkers(task: { worker, order in
+        var values: [String: JSONValue] = [:]
+        if order.pipeline.from.first?.stage == "verify-target" {
+          let found = finding.value
+          values = ["backups": [.object(found)], "damagedBackups": found["state"] == "good" ? 0 : 1]
+        }
+        await worker.succeed(order, values)
+      }), configure: configure)
+    try await fixture.apply(EngineFixture.image("parrot"))
+    try await fixture.apply(EngineFixture.backup("parrot"))
+    try await fixture.backup("parrot", is: "Completed")
+    return fixture
+  }
+
+  @discardableResult
+  private func tend(_ fixture: EngineFixture, _ tending: StoreTending) async throws -> Resource {
+    let job = try await fixture.engine.tend(target: "default", tending, by: .daemon)
+    return try await fixture.job(job.metadata.name, is: "succeeded")
+  }
+
+  private func verification(_ fixture: EngineFixture) async throws -> BackupTarget.Status.Verification {
+    BackupTarget.Status(try await fixture.engine.resource(target).status).verification
+  }
+
+  private func backup(_ fixture: EngineFixture) async throws -> BackupBackingImage.Status {
+    BackupBackingImage.Status(try await fixture.backup("parrot").status)
+  }
+
+  @Test func onlyWhatWasReadIsVerified() async throws {
+    let fixture = try await fixture(Finding())
+    try await tend(fixture, .verify(.structure, repair: true))
+    #expect(try await backup(fixture).lastVerified == nil)
+    try await tend(fixture, .verify(.all, repair: true))
+    #expect(try await backup(fixture).lastVerified != nil)
+    #expect(try await verification(fixture).lastCompletedAt != nil)
+    try await fixture.stop()
+  }
+
+  @Test func samplesGoRoundAndThenVouch() async throws {
+    let fixture = try await fixture(Finding())
+    // The round must begin after the backup was made, by whole seconds.
+    try await Task.sleep(for: .milliseconds(60))
+    var starts: [String?] = []
+    for round in 1...3 {
+      let job = try await tend(fixture, .verify(.sample(1 / 3.0), repair: true))
+      let params = job.status["pipeline"]?["from"]?.array?.first?["params"]
+      starts.append(params?["start"]?.string)
+      #expect((params?["end"] == nil) == (round == 3))
+      let state = try await verification(fixture)
+      #expect((state.cursor == nil) == (round == 3))
+      #expect((state.lastCompletedAt == nil) == (round < 3))
+    }
+    #expect(starts[0] == "0000000000000000" && starts[1]?.hasPrefix("5555") == true)
+    #expect(starts[2]?.hasPrefix("aaaa") == true)
+    try await fixture.stop()
+  }
+
+  /// The pure rules, with times that are easy to see.
+  @Test func aRoundVouchesForWhatWasThereFromItsBeginning() {
+    func status(created: String, damagedAt: String? = nil) -> [String: JSONValue] {
+      BackupBackingImage.Status(
+        state: .completed, backingImage: "parrot", backupCreatedAt: created, damagedAt: damagedAt
+      ).fields
+    }
+    func last(_ end: String?) -> Job {
+      var params = StoreTending.verify(.sample(0.5), repair: true).params
+      params["start"] = "8000000000000000"
+      params["end"] = .of(end)
+      return Job(
+        id: "job-1", kind: .verify, owner: target,
+        pipeline: Pipeline(from: [.init("verify-target", .task, params)], to: []), state: .succeeded, createdAt: 0)
+    }
+    var round = BackupTarget.Status.Verification()
+    (round.cursor, round.roundStartedAt) = ("8000000000000000", "2026-01-05T10:00:00Z")
+    func verified(_ created: String, _ end: String?, _ round: BackupTarget.Status.Verification) -> String? {
+      BackupBackingImage.Status(
+        VerificationController.judged(status(created: created), Self.good, last(end), round, now: 0)
+      ).lastVerified
+    }
+    #expect(verified("2026-01-05T09:59:59Z", nil, round) == "2026-01-05T10:00:00Z")
+    #expect(verified("2026-01-05T10:00:01Z", nil, round) == nil, "made within the round")
+    #expect(verified("2026-01-05T09:59:59Z", "9000000000000000", round) == nil, "the round is not over")
+    round.cursor = "7000000000000000"
+    #expect(verified("2026-01-05T09:59:59Z", nil, round) == nil, "another part was to come")
+  }
+
+  @Test func damageIsShownAndTheNextBackupMendsIt() async throws {
+    let finding = Finding()
+    let fixture = try await fixture(finding)
+    try await tend(fixture, .verify(.all, repair: true))
+    finding.value = Self.damaged
+    try await tend(fixture, .verify(.structure, repair: true))
+    var status = try await backup(fixture)
+    #expect(status.state == .error && status.error.contains("2 of its 3") && status.damagedBlocks == 2)
+    #expect(status.lastVerified == nil && status.damagedAt != nil)
+    #expect(try await verification(fixture).damagedBackups == 1)
+    let events = try await fixture.engine.describe(target).events
+    #expect(events.contains { $0.type == .warning && $0.message.contains("parrot") })
+
+    // Looking at its config alone does not make it good.
+    finding.value = Self.good
+    try await tend(fixture, .verify(.structure, repair: true))
+    #expect(try await backup(fixture).state == .error)
+
+    let outcome = try await fixture.apply(EngineFixture.backup("parrot"))
+    #expect(outcome.result == .configured)
+    try await fixture.backup("parrot", is: "Completed")
+    status = try await backup(fixture)
+    #expect(status.damagedBlocks == nil && status.damagedAt == nil && status.error == "")
+    #expect(try await fixture.apply(EngineFixture.backup("parrot")).result == .unchanged)
+    try await fixture.stop()
+  }
+
+  @Test func readingAllOfItMendsTheRecordToo() async throws {
+    let finding = Finding()
+    let fixture = try await fixture(finding)
+    finding.value = Self.damaged
+    try await tend(fixture, .verify(.all, repair: false))
+    #expect(try await backup(fixture).state == .error)
+    finding.value = Self.good
+    try await tend(fixture, .verify(.all, repair: false))
+    let status = try await backup(fixture)
+    #expect(status.state == .completed && status.lastVerified != nil && status.damagedBlocks == nil)
+    try await fixture.stop()
+  }
+
+  @Test func oneAtATimeTendsAStore() async throws {
+    let open = Mutex(false)
+    let running = Mutex((now: 0, most: 0))
+    let fixture = try await EngineFixture(
+      FakeWorkers(task: { worker, order in
+        guard ["verify-target", "collect-target"].contains(order.pipeline.from.first?.stage) else {
+          return await worker.succeed(order)
+        }
+        guard await worker.admitted() else { return }
+        running.withLock { running in
+          running.now += 1
+          running.most = max(running.most, running.now)
+        }
+        while !open.withLock({ $0 }) { try? await Task.sleep(for: .milliseconds(5)) }
+        running.withLock { $0.now -= 1 }
+        worker.say(.finished(FakeWorker.result(order)))
+      }))
+    var jobs: [String] = []
+    for tending in [StoreTending.verify(.all, repair: true), .gc(dryRun: false), .verify(.structure, repair: true)] {
+      jobs.append(try await fixture.engine.tend(target: "default", tending, by: .daemon).metadata.name)
+    }
+    try await fixture.job(jobs[0], is: "running")
+    try await eventually("the others wait") {
+      for job in jobs.dropFirst() {
+        let status = try await fixture.engine.resource(ResourceKey(.job, job)).status
+        guard status["message"]?.string?.contains("works on the whole of") == true else { return false }
+      }
+      return true
+    }
+    open.withLock { $0 = true }
+    for job in jobs { try await fixture.job(job, is: "succeeded") }
+    #expect(running.withLock { $0.most } == 1)
+    try await fixture.stop()
+  }
+
+  @Test func theCalendarVerifiesPartAfterPart() async throws {
+    let ahead = Mutex(0.0)
+    let fixture = try await EngineFixture(setBack: { -ahead.withLock { $0 } }, configure: { $0.verifyEveryDays = 1 })
+    func done() async throws -> Int {
+      try await fixture.engine.describe(target).jobs
+        .count { $0.status["type"] == "verify" && $0.status["state"] == "succeeded" }
+    }
+    try await eventually("the target is there") {
+      BackupTarget.Status(try await fixture.engine.resource(self.target).status).available
+    }
+    for part in 1...3 {
+      #expect(try await done() < part)
+      // A thirtieth of a day.
+      ahead.withLock { $0 += 2881 }
+      try await eventually("part \(part) was verified") { try await done() >= part }
+    }
+    #expect(try await verification(fixture).cursor?.hasPrefix("1") == true, "three thirtieths, or a little more")
+    // After a long time without the daemon a larger part is due.
+    ahead.withLock { $0 += 86400 / 4 + 1 }
+    try await eventually("a larger part was verified") { try await done() >= 4 }
+    let jobs = try await fixture.engine.describe(target).jobs.filter { $0.status["type"] == "verify" }
+    let share = try #require(jobs[0].status["pipeline"]?["from"]?.array?.first?["params"]?["share"]?.number)
+    #expect(share == 0.25)
+    try await fixture.stop()
+  }
+
+  @Test func whatIsPinnedStays() async throws {
+    let fixture = try await fixture(Finding())
+    let key = ResourceKey(.backupBackingImage, "parrot")
+    #expect(try await fixture.engine.pin(key, true, by: .daemon).status["pinned"] == true)
+    for force in [false, true] {
+      let fault = await faultOf { _ = try await fixture.engine.delete(key, force: force, by: .daemon) }
+      #expect(fault?.code == .conflict && fault?.hint?.contains("unpin") == true)
+    }
+    #expect(try await fixture.engine.pin(key, false, by: .daemon).status["pinned"] == nil)
+    _ = try await fixture.engine.delete(key, force: false, by: .daemon)
+    try await eventually("it is gone") { (try? await fixture.backup("parrot")) == nil }
+    #expect(await faultOf { _ = try await fixture.engine.pin(key, true, by: .daemon) }?.code == .notFound)
+    #expect(await faultOf { _ = try await fixture.engine.pin(target, true, by: .daemon) }?.code == .invalid)
+    try await fixture.stop()
+  }
+
+  @Test func whatAVolumeNeedsIsRefusedAtOnceAndByForceDeleted() async throws {
+    let fixture = try await EngineFixture(
+      FakeWorkers(task: { worker, order in
+        let stage = order.pipeline.from.first
+        if stage?.stage == "check-deletion" || (stage?.stage == "delete-backup" && stage?.params["force"] != true) {
+          await worker.fail(Fault(.inUse, "volume macaw needs it"))
+        } else {
+          await worker.succeed(order)
+        }
+      }))
+    try await fixture.apply(EngineFixture.image("parrot"))
+    try await fixture.apply(EngineFixture.backup("parrot"))
+    try await fixture.backup("parrot", is: "Completed")
+    try await eventually("the target is there") {
+      BackupTarget.Status(try await fixture.engine.resource(self.target).status).available
+    }
+    let key = ResourceKey(.backupBackingImage, "parrot")
+    let fault = await faultOf { _ = try await fixture.engine.delete(key, force: false, by: .daemon) }
+    #expect(fault?.code == .inUse)
+    try await fixture.backup("parrot", is: "Completed")
+    _ = try await fixture.engine.delete(key, force: true, by: .daemon)
+    try await eventually("it is gone") { (try? await fixture.backup("parrot")) == nil }
+    try await fixture.stop()
+  }
+
+  @Test(arguments: [
+    #"{"sample": 0}"#, #"{"sample": 101}"#, #"{"sample": "1"}"#, #"{"sample": 5, "all": true}"#, #"{"all": 1}"#,
+    #"{"alll": true}"#,
+  ]) func requestsThatMakeNoSense(_ text: String) throws {
+    let request = try JSONDecoder().decode(JSONValue.self, from: Data(text.utf8)).object ?? [:]
+    #expect(throws: Fault.self) { try StoreTending(.verify, request: request) }
+  }
+
+  private func faultOf(_ body: () async throws -> Void) async -> Fault? {
+    do {
+      try await body()
+      return nil
+    } catch {
+      return error as? Fault
+    }
+  }
+}
