@@ -1,5 +1,5 @@
 """Looking after a store with many blocks: drover target verify (structure) and gc, at 10,000 and 100,000 blocks, and
-verify --all of a real image. Called by `./dev bench`, or by hand with the programs on PATH.
+verify --all of a real image. Called by `./dev bench`, or by hand with the programs on PATH; it has a daemon of its own.
 
 bench_store.py SCRATCH [IMAGE]: prints a Markdown table. The blocks of the large stores are empty names, for neither
 command reads blocks: what is measured is listing, counting and removing. Each time includes the two seconds that the
@@ -98,13 +98,31 @@ def whole_image(image):
     ]
 
 
+def start(scratch):
+    os.environ["DROVER_SOCKET"] = socket = f"{scratch}/store.sock"
+    log = open(f"{scratch}/store-droverd.log", "w")
+    daemon = subprocess.Popen(
+        ["droverd", "serve", "--state", f"{scratch}/store-state", "--socket", socket], stderr=log, stdout=log)
+    deadline = time.monotonic() + 30
+    while subprocess.run(["drover", "status"], capture_output=True).returncode != 0:
+        if daemon.poll() is not None or time.monotonic() > deadline:
+            sys.exit(f"the daemon did not start; see {log.name}")
+        time.sleep(0.05)
+    return daemon
+
+
 def main():
     scratch = sys.argv[1]
+    daemon = start(scratch)
     rows = []
-    for blocks in (10_000, 100_000):
-        rows += many_blocks(scratch, blocks)
-    if len(sys.argv) > 2:
-        rows += whole_image(sys.argv[2])
+    try:
+        for blocks in (10_000, 100_000):
+            rows += many_blocks(scratch, blocks)
+        if len(sys.argv) > 2:
+            rows += whole_image(sys.argv[2])
+    finally:
+        daemon.terminate()
+        daemon.wait()
     print("| store | s | | MiB |\n| --- | --- | --- | --- |")
     for name, seconds, rate, peak in rows:
         print(f"| {name} | {seconds:.2f} | {rate} | {peak} |")

@@ -113,4 +113,9 @@ enum CollectTargetTask: Stage {
       "conflict", message,
       hint: "nothing is removed while anything is in doubt; mend or delete what is named, then try again")
   }
+
+  static func discard(_ request: OpenRequest, host: any Host) throws {
+    let target = try StoreURL(try request.params(as: Params.self).target)
+    try LockJournal(path: "\(request.jobFolder)/collect.locks").removeLocks(from: try request.openStore(target))
+  }
 }

@@ -55,10 +55,14 @@ public final class ImageRestore: Sendable {
     disk.map.extents(offset: offset, length: length, limit: limit)
   }
 
+  /// Bytes of the largest image whose list is handed out: 64 MiB of hashes.
+  private static let largestListed = ImageConfig.blockSize * 2 << 20
+
   /// 32 bytes for each block, holes included, as an image has them beside it. Nil where the backup has no checksum of the
   /// whole, which the list is worth nothing without.
   public func blockHashes() -> [UInt8]? {
-    guard !config.checksum.isEmpty else { return nil }
+    // A config may lie about the size; a list that can't be kept in memory is one nobody needs.
+    guard !config.checksum.isEmpty, config.size <= Self.largestListed else { return nil }
     let zeros = ImageBackup.zeroNames(size: config.size)
     let count = Int((config.size + ImageConfig.blockSize - 1) / ImageConfig.blockSize)
     var hashes = [UInt8](repeating: 0, count: count * BlockHash.length)
