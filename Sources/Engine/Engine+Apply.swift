@@ -74,6 +74,8 @@ extension Engine {
     }
     if let job = decision.job { machines[job.job.id] = machine(job) }
     if decision.wakes { wakeJobs(about: key) }
+    if let reference = SecretReference(key), decision.result != .unchanged { credentialsChanged(reference) }
+    if key.kind == .backupTarget, decision.result == .configured { outdateLook(at: key.name) }
     changed.raise()
     wanted.raise()
   }
@@ -112,6 +114,7 @@ extension Engine {
       record.status = BackupTarget.Status().fields
       var facts = facts
       facts.targets[name] = spec.url
+      facts.credentials[name] = spec.credentials
       return newJob(.probe, owner: record.key, planned: try Planner(facts).probe(target: name))
     case .secret(let spec):
       try keyring.checkSealing(sealed: try catalog.holdsSecrets())
@@ -205,6 +208,7 @@ extension Engine {
     case .backupTarget(let spec):
       var facts = facts
       facts.targets[old.key.name] = spec.url
+      facts.credentials[old.key.name] = spec.credentials
       let isElsewhere = changes.contains { $0.field == "spec.backupTargetURL" }
       decision.record.status = isElsewhere ? BackupTarget.Status().fields : TargetController.applied(old.status)
       if unfinishedJobs(of: old.key).isEmpty {

@@ -164,11 +164,24 @@ extension Engine {
     }
   }
 
+  /// What is known of a target, or being found out just now, is of no use any more.
+  func outdateLook(at name: String) {
+    probed[name] = nil
+    let isLookedAt = machines.values.contains {
+      $0.record.job.owner == ResourceKey(.backupTarget, name) && $0.isWorking
+    }
+    if probing.contains(name) || isLookedAt { outdated.insert(name) }
+  }
+
   private func look(at target: ResourceRecord, _ pipeline: Pipeline) async {
     let key = target.key
     let outcome = await Result { try await answer(to: pipeline) }
     probing.remove(key.name)
     probed[key.name] = environment.now()
+    if outdated.remove(key.name) != nil {
+      probed[key.name] = nil
+      return pollTargets()
+    }
     guard phase != .stopping, var current = resources[key], current.spec == target.spec else { return }
     let fault: Fault? =
       switch outcome {

@@ -49,6 +49,8 @@ public actor Engine {
   var probed: [String: Double] = [:]
   /// Targets that are being looked at just now: one that hangs keeps no other waiting.
   var probing: Set<String> = []
+  /// Those of which something has changed while they are being looked at: what is found says nothing any more.
+  var outdated: Set<String> = []
   var pluginCache: PluginCache?
   /// What is known of Secrets that could be opened; forgotten with each change.
   var knownSecrets: [SecretReference: Facts.SecretFacts] = [:]
@@ -152,7 +154,9 @@ public actor Engine {
         facts.backups[key.name] = Facts.BackupFacts(
           image: spec.image, targetName: spec.targetName, state: BackupBackingImage.Status(record.status).state)
       case .backupTarget:
-        if let spec = try? targetSpec(record) { facts.targets[key.name] = spec.url }
+        guard let spec = try? targetSpec(record) else { continue }
+        facts.targets[key.name] = spec.url
+        facts.credentials[key.name] = spec.credentials
       case .secret:
         guard let reference = SecretReference(key) else { continue }
         facts.secrets[reference] = secretFacts(reference)

@@ -39,7 +39,8 @@ extension Planner {
       PlannedJob(
         kind: .backup, owner: key, reads: [imageKey],
         pipeline: Pipeline(
-          from: [imageFile(path)], to: [Pipeline.Stage("backup", .sink, params)], expectedChecksum: image.checksum),
+          from: [imageFile(path)], to: [Pipeline.Stage("backup", .sink, params)], expectedChecksum: image.checksum,
+          credentials: credentials(of: spec.targetName, stage: 1)),
         target: spec.targetName))
   }
 
@@ -52,7 +53,7 @@ extension Planner {
 
   /// The job that reads what a store says of one backup. `owner` is the object that asks; nil for a user's question.
   public func inspection(of url: ImageBackupURL, owner: ResourceKey? = nil) -> PlannedJob {
-    let target = facts.targets.filter { $0.value == url.target }.keys.min()
+    let target = target(at: url.target)
     return task(
       "inspect-backup", .inspect, ["url": .string(withOptions(url, target).text)],
       owner: owner ?? ResourceKey(.backupTarget, target ?? url.target.text), target: target)
@@ -77,7 +78,9 @@ extension Planner {
     _ stage: String, _ kind: Job.Kind, _ params: [String: JSONValue], owner: ResourceKey, target: String?
   ) -> PlannedJob {
     PlannedJob(
-      kind: kind, owner: owner, pipeline: Pipeline(from: [Pipeline.Stage(stage, .task, params)], to: []),
+      kind: kind, owner: owner,
+      pipeline: Pipeline(
+        from: [Pipeline.Stage(stage, .task, params)], to: [], credentials: credentials(of: target, stage: 0)),
       target: target)
   }
 }

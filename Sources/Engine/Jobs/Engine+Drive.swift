@@ -180,10 +180,7 @@ extension Engine {
     guard let record = machines[id]?.record else { return }
     do {
       try fence(id)
-      // What is to be discarded can be removed without a key.
-      let secrets =
-        mode == .discard
-        ? (try? secrets(for: record.job.pipeline)) ?? [] : try secrets(for: record.job.pipeline)
+      let secrets = try mode == .discard ? secrets(toDiscard: record.job) : secrets(for: record.job.pipeline)
       let order = JobOrder(
         mode: mode, job: id, attempt: record.job.attempt, pipeline: record.job.pipeline, jobFolder: layout.job(id),
         pluginFolders: configuration.pluginFolders, concurrency: configuration.concurrency,
@@ -303,6 +300,10 @@ extension Engine {
     close(record.job.id)
     if record.job.kind == .probe {
       probed[record.job.owner.name] = environment.now()
+      if outdated.remove(record.job.owner.name) != nil {
+        probed[record.job.owner.name] = nil
+        pollTargets()
+      }
       if record.job.state == .succeeded, TargetController.problem(in: record.job.result) == nil {
         wakeJobs(about: record.job.owner)
       }
