@@ -38,6 +38,8 @@ extension Engine {
     var result: ApplyOutcome.Result
     var record: ResourceRecord
     var job: JobRecord?
+    /// A target whose store is another one now.
+    var isElsewhere = false
     /// Jobs that wait for a change may go on.
     var wakes = false
     /// What a policy said of the name.
@@ -56,6 +58,7 @@ extension Engine {
     case .unchanged: changes = decision.record == resources[key] ? [] : [.putResource(decision.record)]
     }
     if let job = decision.job { changes.append(.putJob(job)) }
+    if decision.isElsewhere { changes.append(.deleteStoreObjects(target: key.name)) }
     if let naming = decision.naming {
       changes.append(.addDecision(naming))
       if let warning = naming.decision.warning {
@@ -75,7 +78,8 @@ extension Engine {
     if let job = decision.job { machines[job.job.id] = machine(job) }
     if decision.wakes { wakeJobs(about: key) }
     if let reference = SecretReference(key), decision.result != .unchanged { credentialsChanged(reference) }
-    if key.kind == .backupTarget, decision.result == .configured { outdateLook(at: key.name) }
+    if key.kind == .backupTarget { outdateLook(at: key.name) }
+    touch(key)
     changed.raise()
     wanted.raise()
   }
@@ -210,6 +214,7 @@ extension Engine {
       facts.targets[old.key.name] = spec.url
       facts.credentials[old.key.name] = spec.credentials
       let isElsewhere = changes.contains { $0.field == "spec.backupTargetURL" }
+      decision.isElsewhere = isElsewhere
       decision.record.status = isElsewhere ? BackupTarget.Status().fields : TargetController.applied(old.status)
       if unfinishedJobs(of: old.key).isEmpty {
         decision.job = newJob(.probe, owner: old.key, planned: try Planner(facts).probe(target: old.key.name))

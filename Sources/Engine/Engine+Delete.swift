@@ -42,6 +42,7 @@ extension Engine {
     let job = try storeDeletion(of: record, force: force)
     if let job { changes.append(.putJob(job)) }
     try catalog.commit(changes)
+    touch(key)
     resources[key] = record
     for member in records { resources[member] = nil }
     if let job { machines[job.job.id] = machine(job) }
@@ -86,7 +87,7 @@ extension Engine {
     let isAvailable = target.map { BackupTarget.Status($0.status).available } ?? false
     let jobs = machines.values.map(\.record).filter { $0.job.owner == record.key && $0.job.kind == .backup }
     let state = BackupBackingImage.Status(record.status).state
-    let mayBeThere = !spec.userCreated || state == .completed || jobs.contains { $0.leftovers }
+    let mayBeThere = !spec.userCreated || state == .completed || state == .unknown || jobs.contains { $0.leftovers }
     guard target != nil, mayBeThere, spec.userCreated || isAvailable, isAvailable || !force else { return nil }
     let running = unfinishedJobs(of: record.key).first { $0.kind == .deleteBackup }
     guard running == nil else { return nil }
@@ -137,7 +138,8 @@ extension Engine {
     do {
       let secret = SecretReference(key)
       try catalog.commit(
-        [.deleteResource(key), event(.deleted, key, message: "deleted")] + (secret.map { [.deleteSecret($0)] } ?? []))
+        [.deleteResource(key), event(.deleted, key, message: "deleted")] + (secret.map { [.deleteSecret($0)] } ?? [])
+          + (key.kind == .backupTarget ? [.deleteStoreObjects(target: key.name)] : []))
       resources[key] = nil
       if let secret { knownSecrets[secret] = nil }
       changed.raise()

@@ -120,6 +120,7 @@ extension Engine {
     case .deleteBackup: return .job(try planner.deletion(backup: name, spec: backupSpec(owner)))
     case .inspect: return .job(planner.inspection(of: try backupURL(owner), owner: owner.key))
     case .probe: return .job(try planner.probe(target: name))
+    case .sync: return .job(try planner.sync(target: name))
     case .download, .clone, .restore, .import, .upload, .save:
       return try planner.plan(image: name, uuid: BackingImage.Status(owner.status).uuid, spec: imageSpec(owner))
     }

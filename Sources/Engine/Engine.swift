@@ -51,6 +51,10 @@ public actor Engine {
   var probing: Set<String> = []
   /// Those of which something has changed while they are being looked at: what is found says nothing any more.
   var outdated: Set<String> = []
+  /// Jobs that look at a target of which something has changed since they began.
+  var outdatedJobs: Set<String> = []
+  /// Looks at what stores hold that are under way, by the job's id or the call's folder.
+  var syncs: [String: SyncRun] = [:]
   var pluginCache: PluginCache?
   /// What is known of Secrets that could be opened; forgotten with each change.
   var knownSecrets: [SecretReference: Facts.SecretFacts] = [:]

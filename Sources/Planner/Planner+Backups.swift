@@ -68,10 +68,15 @@ extension Planner {
   }
 
   /// The job that looks whether a target can be used.
-  public func probe(target name: String) throws(Fault) -> PlannedJob {
+  public func probe(target name: String) throws(Fault) -> PlannedJob { try look("probe-target", .probe, at: name) }
+
+  /// The job that looks what is new in a target. It is told in its folder what was seen before.
+  public func sync(target name: String) throws(Fault) -> PlannedJob { try look("sync-target", .sync, at: name) }
+
+  private func look(_ stage: String, _ kind: Job.Kind, at name: String) throws(Fault) -> PlannedJob {
     let key = ResourceKey(.backupTarget, name)
     guard let url = facts.targets[name] else { throw Fault(.notFound, "\(key) does not exist") }
-    return task("probe-target", .probe, ["target": .string(url.text)], owner: key, target: name)
+    return task(stage, kind, ["target": .string(url.text)], owner: key, target: name)
   }
 
   private func task(

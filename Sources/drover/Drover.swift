@@ -23,8 +23,8 @@ struct Drover: ParsableCommand {
       CommandGroup(
         name: "Verbs for people",
         subcommands: [
-          ImageCommand.self, SecretCommand.self, BackupCommand.self, JobCommand.self, PluginCommand.self,
-          HookCommand.self,
+          ImageCommand.self, SecretCommand.self, BackupCommand.self, TargetCommand.self, JobCommand.self,
+          PluginCommand.self, HookCommand.self,
         ]),
       CommandGroup(
         name: "The daemon",

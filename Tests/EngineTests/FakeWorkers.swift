@@ -221,6 +221,7 @@ final class FakeWorker: Worker {
       var said = values
       let isLook = ["probe-target", "sync-target"].contains(order.pipeline.from.first?.stage)
       if isLook, said["available"] == nil { said["available"] = true }
+      if order.pipeline.from.first?.stage == "sync-target", said["vanished"] == nil { said["vanished"] = false }
       return JobResult(values: said)
     }
     var result = JobResult(size: 1024, checksum: String(repeating: "ab", count: 64), bytesCopied: 1024)

@@ -3,7 +3,9 @@ import StageKit
 
 private let plugin = Plugin(
   name: "backup", version: "1.0",
-  stages: [BackupStage.self, DeleteBackupTask.self, InspectBackupTask.self, ProbeTargetTask.self])
+  stages: [
+    BackupStage.self, DeleteBackupTask.self, InspectBackupTask.self, ProbeTargetTask.self, SyncTargetTask.self,
+  ])
 
 @c @implementation
 public func drover_plugin_v1() -> UnsafePointer<drover_plugin>! { plugin.descriptor }

@@ -66,6 +66,28 @@ enum BackupController {
     return status.fields
   }
 
+  /// What a look at the store found of a backup; see `SyncTargetTask`.
+  static func synced(_ old: [String: JSONValue], _ found: [String: JSONValue], now: Double) -> [String: JSONValue] {
+    var status = described(BackupBackingImage.Status(old), by: found)
+    status.state = found["state"]?.string.flatMap(BackupBackingImage.State.init(rawValue:)) ?? .unknown
+    status.error = found["error"]?.string ?? ""
+    status.progress = status.state == .completed ? 100 : 0
+    status.lastSyncedAt = Timestamp.text(now)
+    return status.fields
+  }
+
+  /// The name of the object for a backup that was found: the image's, else `NAME-TARGET`, else `NAME-` and random digits.
+  static func name(
+    ofImage image: String, target: String, random: () -> String, isFree: (String) -> Bool
+  ) -> String {
+    let name = image.lowercased()
+    for candidate in [name, "\(name)-\(target)"] where isFree(candidate) { return candidate }
+    while true {
+      let candidate = "\(name)-\(random())"
+      if isFree(candidate) { return candidate }
+    }
+  }
+
   private static func delete(_ old: [String: JSONValue], _ record: JobRecord) -> [String: JSONValue] {
     var status = BackupBackingImage.Status(old)
     status.job = record.job.id
