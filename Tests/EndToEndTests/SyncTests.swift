@@ -1,4 +1,5 @@
 import DroverModel
+import Foundation
 import Glibc
 import LinuxSystem
 import TestKit
@@ -91,7 +92,7 @@ extension EndToEnd {
           "CompressionMethod":"lz4","CreatedTime":"2026-01-01T00:00:00Z","CompleteTime":"2026-01-01T00:00:01Z",\
           "ProcessingBlocks":null,"Secret":"","SecretNamespace":"","Blocks":[]}
           """
-        try Folder.writeDurably("\(folder)/backing-image.cfg", Array(config.utf8))
+        try config.write(toFile: "\(folder)/backing-image.cfg", atomically: false, encoding: .utf8)
       }
       let host = try DroverHost()
       #expect(try host.apply(target(store.path)).code == 0)
