@@ -58,7 +58,12 @@ extension Engine {
     case .unchanged: changes = decision.record == resources[key] ? [] : [.putResource(decision.record)]
     }
     if let job = decision.job { changes.append(.putJob(job)) }
+    // What mirrors the store that the target was has no place in the one that it is.
+    let mirrors = decision.isElsewhere ? self.mirrors(of: key.name) : []
     if decision.isElsewhere { changes.append(.deleteStoreObjects(target: key.name)) }
+    for mirror in mirrors {
+      changes += [.deleteResource(mirror), event(.deleted, mirror, message: "forgotten with the store of \(key)")]
+    }
     if let naming = decision.naming {
       changes.append(.addDecision(naming))
       if let warning = naming.decision.warning {
@@ -70,6 +75,7 @@ extension Engine {
     }
     try catalog.commit(changes)
     resources[key] = decision.record
+    for mirror in mirrors { resources[mirror] = nil }
     if let naming = decision.naming { remember(naming) }
     if let reference = SecretReference(key) {
       knownSecrets[reference] = nil

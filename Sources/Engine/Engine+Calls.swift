@@ -8,9 +8,14 @@ import Synchronization
 // Short questions to a worker that are no jobs: nothing of them is in the catalog, and only a few run at once.
 
 extension Engine {
-  /// What the store says of one image's backup, with the field names of a BackupBackingImage's status.
+  /// What the store says of one backup of an image or a volume, with the field names of a BackupBackingImage's status or of
+  /// a Backup's.
   public func inspectBackup(url: String, by caller: Caller) async throws -> [String: JSONValue] {
-    let planned = Planner(facts).inspection(of: try ImageBackupURL(url, field: "url"))
+    let planner = Planner(facts)
+    let planned =
+      VolumeBackupURL.isMeant(by: url)
+      ? planner.inspection(of: try VolumeBackupURL(url, field: "url"))
+      : planner.inspection(of: try ImageBackupURL(url, field: "url"))
     return try await answer(to: planned.pipeline).values
   }
 

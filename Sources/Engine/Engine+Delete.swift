@@ -22,7 +22,13 @@ extension Engine {
       throw Fault(.conflict, "\(key) can't be deleted: backups go there that name no target")
     }
     let dependents = dependents(of: key)
-    let records = key.kind == .backupTarget && force ? dependents.filter { $0.kind == .backupBackingImage } : []
+    if key.kind == .backup, !force {
+      throw Fault(
+        .notSupported, "\(key) can't be deleted: this version of Drover removes no backups of volumes from a store",
+        hint: "--force forgets the record, and the next look at the store makes it again")
+    }
+    var records = key.kind == .backupTarget && force ? dependents.filter { $0.kind == .backupBackingImage } : []
+    if key.kind == .backupTarget { records += mirrors(of: key.name) }
     let isLost = force && SecretReference(key).map { secretFacts($0).fault != nil } ?? false
     if !isLost, let refusal = dependents.first(where: { !records.contains($0) }) {
       let names = dependents.map(\.description).joined(separator: ", ")

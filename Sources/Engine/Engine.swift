@@ -60,6 +60,8 @@ public actor Engine {
   var knownSecrets: [SecretReference: Facts.SecretFacts] = [:]
   /// Workers that answer questions which are no jobs.
   nonisolated let calls = Turnstile(places: 4)
+  /// Specs of backups as they were read, with what they were read from.
+  var backupSpecs: [ResourceKey: (fields: [String: JSONValue], spec: BackupBackingImage.Spec)] = [:]
   /// Seconds since 1970; 0: not yet.
   var eventsPruned = 0.0
   var phase = Phase.open
@@ -156,7 +158,7 @@ public actor Engine {
       case .backupBackingImage:
         guard let spec = try? backupSpec(record) else { continue }
         facts.backups[key.name] = Facts.BackupFacts(
-          image: spec.image, targetName: spec.targetName, state: BackupBackingImage.Status(record.status).state)
+          image: spec.image, targetName: spec.targetName, state: BackupBackingImage.State(inStatus: record.status))
       case .backupTarget:
         guard let spec = try? targetSpec(record) else { continue }
         facts.targets[key.name] = spec.url
@@ -164,7 +166,7 @@ public actor Engine {
       case .secret:
         guard let reference = SecretReference(key) else { continue }
         facts.secrets[reference] = secretFacts(reference)
-      case .job: break
+      case .backup, .job: break
       }
     }
     return facts
@@ -174,8 +176,13 @@ public actor Engine {
     try BackingImage.Spec.read(record.spec, validation: .ignore).spec
   }
 
+  /// Remembered: with thousands of backups in a store it is asked for thousands of times at each look at the queue.
   func backupSpec(_ record: ResourceRecord) throws -> BackupBackingImage.Spec {
-    try BackupBackingImage.Spec.read(record.spec, name: record.key.name, validation: .ignore).spec
+    if let known = backupSpecs[record.key], known.fields == record.spec { return known.spec }
+    let spec = try BackupBackingImage.Spec.read(record.spec, name: record.key.name, validation: .ignore).spec
+    if backupSpecs.count > 2 * resources.count + 100 { backupSpecs = [:] }
+    backupSpecs[record.key] = (record.spec, spec)
+    return spec
   }
 
   func targetSpec(_ record: ResourceRecord) throws -> BackupTarget.Spec {

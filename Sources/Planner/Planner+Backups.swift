@@ -59,6 +59,16 @@ extension Planner {
       owner: owner ?? ResourceKey(.backupTarget, target ?? url.target.text), target: target)
   }
 
+  /// The same of a volume's backup.
+  public func inspection(of url: VolumeBackupURL) -> PlannedJob {
+    let target = target(at: url.target)
+    let known = target.flatMap { facts.targets[$0] }
+    let whole = url.target.options.isEmpty ? known.map(url.on) ?? url : url
+    return task(
+      "inspect-backup", .inspect, ["url": .string(whole.text)],
+      owner: ResourceKey(.backupTarget, target ?? url.target.text), target: target)
+  }
+
   /// A backup's URL mostly comes without the options that its target is reached with.
   func withOptions(_ url: ImageBackupURL, _ target: String?) -> ImageBackupURL {
     guard url.target.options.isEmpty, let known = target.flatMap({ facts.targets[$0] }), known == url.target else {

@@ -67,6 +67,7 @@ import Testing
 
   private struct Look {
     var images: [String: ImageConfig] = [:]
+    var backups: [String: (config: VolumeBackupConfig, image: String?)] = [:]
     var bad: [String] = []
     var gone: [String] = []
     var seen = SeenBackups()
@@ -81,9 +82,17 @@ import Testing
       case .image(let name, let version, let config):
         look.seen.images[name] = version
         do throws(StoreError) { look.images[name] = try config.get() } catch { look.bad.append(name) }
-      case .gone(let name):
+      case .backup(let name, let volume, let version, let config, let image):
+        look.seen.backups["\(volume)/\(name)"] = version
+        do throws(StoreError) { look.backups["\(volume)/\(name)"] = (try config.get(), image) } catch {
+          look.bad.append(name)
+        }
+      case .goneImage(let name):
         look.seen.images[name] = nil
         look.gone.append(name)
+      case .goneBackup(let name, let volume):
+        look.seen.backups["\(volume)/\(name)"] = nil
+        look.gone.append("\(volume)/\(name)")
       }
     }
     return look
@@ -190,6 +199,27 @@ import Testing
     #expect(found.bad.isEmpty)
   }
 
+  /// What Longhorn has written.
+  @Test(arguments: ["none", "gzip", "lz4"]) func volumesBackupsAreSeen(_ method: String) throws {
+    let folder = TemporaryFolder("store")
+    let store = CountingStore(try fixtureStore(method, in: folder).store)
+    let first = try look(store)
+    #expect(first.images.keys.sorted() == ["parrot"])
+    #expect(first.backups.keys.sorted() == ["macaw-vol/backup-delta2", "macaw-vol/backup-full1"])
+    #expect(first.summary == .init(images: 1, backups: 2, read: 3))
+    let delta = try #require(first.backups["macaw-vol/backup-delta2"])
+    #expect(delta.config.isComplete && delta.config.isIncremental && delta.config.volumeName == "macaw-vol")
+    _ = store.takeReads()
+    #expect(try look(store, first.seen).summary == .init(images: 1, backups: 2))
+    #expect(store.takeReads() == [])
+    try store.remove(StoreLayout.volumeBackup("backup-delta2", of: "macaw-vol"), deadline: .never)
+    try store.write(StoreLayout.volumeBackup("bad", of: "macaw-vol"), document: Array("{".utf8))
+    try store.write("backupstore/volumes/00/00/macaw-vol/backups/backup_elsewhere.cfg", document: Array("{".utf8))
+    let second = try look(store, first.seen)
+    #expect(second.gone == ["macaw-vol/backup-delta2"] && second.bad == ["bad"])
+    #expect(second.backups.isEmpty)
+  }
+
   @Test func aBadConfigIsToldAndStopsNothing() throws {
     let (_, store) = Workbench.memory()
     try put("bad", "{\"Name\":", store)
@@ -213,7 +243,7 @@ import Testing
       var gone: [String] = []
       let error = storeError {
         _ = try StoreSync(store, observer: RecordingObserver()).run(seen) { finding in
-          if case .gone(let name) = finding { gone.append(name) }
+          if case .goneImage(let name) = finding { gone.append(name) }
         }
       }
       #expect(gone.allSatisfy { $0 == "was" })

@@ -174,5 +174,68 @@ extension EndToEnd {
       #expect(try host.status("bbi", "parrot-away")["checksum"]?.string == image.sha512)
       withExtendedLifetime(second) {}
     }
+
+    /// The server dies under a backup and comes back: the job goes on, and what it has made can be restored.
+    @Test(.enabled(if: RcloneS3.isMissing == nil, "rclone can't be started here"), .timeLimit(.minutes(6)))
+    func aServerThatDiesInTheMiddle() throws {
+      let server = try RcloneS3(buckets: ["golden"])
+      let host = try DroverHost()
+      let image = try image(host, size: 48 << 20)
+      let applied = try host.apply("\(Self.secret(server))\n---\n\(Self.target(Self.bucket, poll: "1s"))")
+      #expect(applied.code == 0, "\(applied)")
+      try host.succeed("backup", "create", "image", "parrot", "--target", "away")
+      let blocks = server.root("golden/disk images/backupstore/backing-images/blocks")
+      try host.until("a block is there", within: 60) { try FileStatus.of(blocks) != nil }
+      server.stop()
+      try host.until("the job has noticed", within: 120) {
+        try host.jobs(of: "parrot-away").contains { $0["status"]?["error"]?.object != nil }
+      }
+      let second = try RcloneS3(port: server.port, root: server.root)
+      let done = try host.run("wait", "bbi/parrot-away", "--for", "completed", "--timeout", "120s")
+      #expect(done.code == 0, "\(done)")
+      #expect(try host.jobs(of: "parrot-away").count == 1)
+      let url = try #require(try host.status("bbi", "parrot-away")["url"]?.string)
+      try host.succeed("image", "create", "back", "--from-backup", url, "--wait")
+      #expect(try host.status("bi", "back")["checksum"]?.string == image.sha512)
+      withExtendedLifetime(second) {}
+    }
+
+    /// What is no answer of S3 takes no record away, and neither does another prefix of the same bucket.
+    @Test(.enabled(if: RcloneS3.isMissing == nil, "rclone can't be started here"), .timeLimit(.minutes(6)))
+    func answersThatMakeNoSense() throws {
+      let server = try RcloneS3(buckets: ["golden"])
+      let host = try DroverHost()
+      _ = try image(host, size: 2 << 20)
+      let applied = try host.apply("\(Self.secret(server))\n---\n\(Self.target(Self.bucket))")
+      #expect(applied.code == 0, "\(applied)")
+      try host.succeed("backup", "create", "image", "parrot", "--target", "away", "--wait")
+      try host.succeed("target", "sync", "away")
+      // Beside the target's prefix, beginning alike, and above it.
+      for prefix in ["golden/disk images 2", "golden", "golden/disk images/x"] {
+        let folder = server.root("\(prefix)/backupstore/backing-images/backing-images/foreign")
+        try Folder.create(folder)
+        try "{}".write(toFile: "\(folder)/backing-image.cfg", atomically: false, encoding: .utf8)
+      }
+      let garbage = try TestHTTPServer()
+      let page = Array("<html><body>Welcome to the proxy</body></html>".utf8)
+      let empty = Array("<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>".utf8)
+      let answers: [(Int, [UInt8], Int32)] = [
+        (200, page, 10), (200, [], 10), (404, page, 10), (502, page, 10), (200, empty, 0),
+      ]
+      for (status, body, code) in answers {
+        for path in ["/golden", "/golden/", "/"] { garbage.serve(path) { _ in ScriptedAnswer(status, body: body) } }
+        // A file that is not there is so on no server.
+        #expect(try host.apply(Self.secret(server, more: ["AWS_ENDPOINTS": garbage.url("")]), wait: false).code == 0)
+        let synced = try host.run("target", "sync", "away", "--timeout", "120s")
+        #expect(synced.code == code, "\(status) \(body.count): \(synced)")
+        #expect(try host.run("backup", "list", "-o", "name").out == "backupbackingimage/parrot-away\n")
+      }
+      #expect(try host.status("bbi", "parrot-away")["state"] == "Unknown", "an empty bucket takes nothing away")
+      #expect(try host.apply(Self.secret(server)).code == 0)
+      let back = try host.run("target", "sync", "away")
+      #expect(back.code == 0 && back.out.contains(" 1 backups of images"), "\(back)")
+      #expect(try host.status("bbi", "parrot-away")["state"] == "Completed")
+      #expect(try host.run("backup", "list", "-o", "name").out == "backupbackingimage/parrot-away\n")
+    }
   }
 }

@@ -35,14 +35,15 @@ extension EndToEnd {
 
       let synced = try two.run("target", "sync", "shared")
       #expect(synced.code == 0, "\(synced)")
-      #expect(synced.out == "backuptarget/shared synced: 1 backups of images, 1 read, 0 gone\n", "\(synced)")
+      #expect(
+        synced.out == "backuptarget/shared synced: 1 backups of images, 0 of volumes, 1 read, 0 gone\n", "\(synced)")
       #expect(try names(two) == ["parrot"])
       let record = try two.object("bbi", "parrot")
       #expect(record["spec"]?["userCreated"] == false)
       #expect(record["status"]?["state"] == "Completed" && record["status"]?["labels"]?["k"] == "v", "\(record)")
       #expect(record["status"]?["checksum"]?.string == image.sha512)
       let again = try two.run("target", "sync", "shared")
-      #expect(again.out.contains("1 backups of images, 0 read, 0 gone"), "\(again)")
+      #expect(again.out.contains("1 backups of images, 0 of volumes, 0 read, 0 gone"), "\(again)")
       let url = try #require(record["status"]?["url"]?.string)
       try two.succeed("image", "create", "back", "--from-backup", url, "--wait")
       #expect(try two.status("bi", "back")["checksum"]?.string == image.sha512)
@@ -108,6 +109,33 @@ extension EndToEnd {
         #expect(listed.out.split(separator: "\n").count == 2001)
       }
       #expect(try host.object("bbi", "image_77.x")["spec"]?["backingImage"] == "Image_77.x")
+    }
+
+    /// A store of Longhorn's own: its image, and the backups of its volume.
+    @Test(.timeLimit(.minutes(6))) func aStoreOfLonghornsOwn() throws {
+      let store = TemporaryFolder("longhorn")
+      let fixtures = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .appending(path: "BackupstoreTests/Fixtures/longhorn-backupstore/lz4/backupstore").path()
+      try FileManager.default.copyItem(atPath: fixtures, toPath: store("backupstore"))
+      let host = try DroverHost()
+      #expect(try host.apply(target(store.path)).code == 0)
+      let synced = try host.run("target", "sync", "shared")
+      #expect(synced.code == 0 && synced.out.contains("1 backups of images, 2 of volumes"), "\(synced)")
+      let listed = try host.run("backup", "list")
+      for text in ["parrot", "backup-full1", "backup-delta2", "macaw-vol"] {
+        #expect(listed.out.contains(text), "\(listed)")
+      }
+      let selected = try host.run("get", "backup", "-l", "backup-volume=macaw-vol", "-o", "json")
+      #expect(selected.json["items"]?.array?.count == 2, "\(selected)")
+      let inspected = try host.run("backup", "inspect", "backup-delta2", "-o", "json")
+      #expect(inspected.code == 0 && inspected.json["volumeName"] == "macaw-vol", "\(inspected)")
+      #expect(inspected.json["isIncremental"] == true, "\(inspected)")
+      #expect(try host.run("delete", "backup", "backup-full1").code == 1)
+      #expect(try host.run("describe", "backup", "backup-full1").code == 0)
+      // What only mirrors the store keeps no target.
+      #expect(try host.run("delete", "bt", "shared").code == 0)
+      #expect(try host.run("backup", "list", "-o", "json").json["items"]?.array?.isEmpty == true)
+      #expect(try FileStatus.of(store("backupstore/volumes/b2/15/macaw-vol/volume.cfg")) != nil)
     }
   }
 }

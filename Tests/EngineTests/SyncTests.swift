@@ -17,6 +17,8 @@ struct SyncTests {
       var answer: [String: JSONValue] = ["available": true, "vanished": false]
       var gate: AsyncStream<Void>?
       var seen: [[String: JSONValue]] = []
+      var volumes: [[String: JSONValue]] = []
+      var seenBackups: [String: JSONValue] = [:]
     }
     private let state = Mutex(State())
 
@@ -32,6 +34,8 @@ struct SyncTests {
         state.images[image] = all
       }
     }
+    func put(volumes: [[String: JSONValue]]) { state.withLock { $0.volumes = volumes } }
+    var seenBackups: [String: JSONValue] { state.withLock { $0.seenBackups } }
     func remove(_ image: String) { state.withLock { $0.images[image] = nil } }
     func answer(_ answer: [String: JSONValue]) { state.withLock { $0.answer = answer } }
     /// The next look goes on when the stream says so.
@@ -43,10 +47,21 @@ struct SyncTests {
         stage.params["target"] == "file:///away"
       else { return await worker.succeed(order) }
       guard await worker.admitted() else { return }
-      let seen = Self.read(order.jobFolder)
-      let (images, answer, gate) = state.withLock { state in
+      let seen = Self.read(order.jobFolder, "images")
+      let seenBackups = Self.read(order.jobFolder, "backups")
+      let (images, volumes, answer, gate) = state.withLock { state in
         state.seen.append(seen)
-        return (state.images, state.answer, state.gate)
+        state.seenBackups = seenBackups
+        return (state.images, state.volumes, state.answer, state.gate)
+      }
+      for fields in volumes { worker.say(.record(stage: "sync-target", kind: "backup", value: .object(fields))) }
+      let paths = volumes.map { "\($0["volumeName"]?.string ?? "")/\($0["backup"]?.string ?? "")" }
+      for path in seenBackups.keys.sorted() where !paths.contains(path) {
+        let parts = path.split(separator: "/").map(String.init)
+        worker.say(
+          .record(
+            stage: "sync-target", kind: "gone",
+            value: ["backup": .string(parts[1]), "volumeName": .string(parts[0])]))
       }
       for (name, fields) in images.sorted(by: { $0.key < $1.key }) where seen[name] != fields["version"] {
         worker.say(.record(stage: "sync-target", kind: "image", value: .object(fields)))
@@ -61,11 +76,11 @@ struct SyncTests {
       worker.say(.finished(JobResult(values: answer)))
     }
 
-    private static func read(_ folder: String) -> [String: JSONValue] {
+    private static func read(_ folder: String, _ kind: String) -> [String: JSONValue] {
       guard let bytes = try? Folder.readFile("\(folder)/seen", limit: 1 << 20),
         let value: JSONValue = try? Column.value(String(decoding: bytes, as: UTF8.self))
-      else { return ["no file": "seen"] }
-      return value["images"]?.object ?? [:]
+      else { return ["no/file": "seen"] }
+      return value[kind]?.object ?? [:]
     }
   }
 
@@ -120,6 +135,52 @@ struct SyncTests {
     try await sync(fixture)
     #expect(try await names(fixture) == ["parrot", "stub"])
     #expect(BackupBackingImage.Status(try await fixture.backup("stub").status).state == .completed)
+    try await fixture.stop()
+  }
+
+  @Test func volumesBackupsBecomeRecords() async throws {
+    let shelf = Shelf()
+    let fixture = try await fixture(shelf)
+    try await applyTarget(fixture)
+    let fields: [String: JSONValue] = [
+      "backup": "backup-1", "volumeName": "data", "state": "Completed", "version": "v9", "size": 4096,
+      "url": "file:///away?backup=backup-1&volume=data", "snapshotName": "snap", "isIncremental": true,
+      "volumeBackingImageName": "parrot", "labels": ["k": "v"], "backupCreatedAt": "2026-01-01T00:00:00Z",
+    ]
+    var other = fields
+    other["volumeName"] = "other"
+    shelf.put(volumes: [fields, other])
+    try await sync(fixture)
+    let backups = try await fixture.engine.resources(.backup, labels: ["backup-volume": "data"])
+    #expect(backups.map(\.metadata.name) == ["backup-1"])
+    #expect(try await fixture.engine.resources(.backup).map(\.metadata.name) == ["backup-1", "backup-1-away"])
+    let status = Backup.Status(try #require(backups.first).status)
+    #expect(status.state == .completed && status.progress == 100 && status.size == 4096 && status.isIncremental)
+    #expect(status.volumeName == "data" && status.volumeBackingImageName == "parrot" && status.lastSyncedAt != nil)
+    shelf.put(volumes: [fields])
+    try await sync(fixture)
+    #expect(shelf.seenBackups == ["data/backup-1": "v9", "other/backup-1": "v9"])
+    #expect(try await fixture.engine.resources(.backup).count == 1)
+    let key = ResourceKey(.backup, "backup-1")
+    let refusal = await fixture.fault { try await fixture.engine.delete(key, force: false, by: .daemon) }
+    #expect(refusal?.code == .notSupported)
+    // They go with their target, and hold it up in nothing.
+    _ = try await fixture.engine.delete(self.key, force: false, by: .daemon)
+    try await fixture.isGone(self.key)
+    #expect(try await fixture.engine.resources(.backup).isEmpty)
+    try await fixture.stop()
+  }
+
+  @Test func aTargetThatMovesForgetsWhatItMirrored() async throws {
+    let shelf = Shelf()
+    shelf.put("one")
+    let fixture = try await fixture(shelf)
+    try await applyTarget(fixture)
+    #expect(try await names(fixture) == ["one"])
+    let spec: [String: JSONValue] = ["backupTargetURL": "file:///elsewhere", "pollInterval": "0"]
+    let moved = try await fixture.apply(EngineFixture.manifest("BackupTarget", "away", spec))
+    #expect(moved.result == .configured)
+    #expect(try await names(fixture) == [])
     try await fixture.stop()
   }
 

@@ -7,9 +7,9 @@ import StoreStage
 /// `sync-target`: what a store holds, as far as it is another thing than was seen at the last look. A target that can't be
 /// used is an answer, not a failure.
 ///
-/// What was seen stands in the file `seen` of the job's folder, as JSON of `SeenBackups`. Emits a record `image` for each
-/// backup that is new or has changed and `gone` for each that is not there any more; they hold only if the result says
-/// `available`.
+/// What was seen stands in the file `seen` of the job's folder, as JSON of `SeenBackups`. Emits a record `image` or
+/// `backup` for each backup of an image or a volume that is new or has changed, and `gone` for each that is not there any
+/// more; they hold only if the result says `available`.
 enum SyncTargetTask: Stage {
   static let name = "sync-target"
   static let summary = "tell what is new in a backup target"
@@ -58,7 +58,11 @@ enum SyncTargetTask: Stage {
     switch finding {
     case .image(let name, let version, let config):
       try host.emit("image", FoundImageRecord(ImageBackupURL(target: target, name: name), version, config))
-    case .gone(let image): try host.emit("gone", GoneRecord(backingImage: image))
+    case .backup(let name, let volume, let version, let config, let image):
+      let url = VolumeBackupURL(target: target, volume: volume, backup: name)
+      try host.emit("backup", FoundVolumeRecord(url, version, config, image))
+    case .goneImage(let image): try host.emit("gone", GoneRecord(backingImage: image))
+    case .goneBackup(let name, let volume): try host.emit("gone", GoneRecord(backup: name, volumeName: volume))
     }
   }
 
@@ -107,8 +111,56 @@ private struct FoundImageRecord: Encodable {
   }
 }
 
+/// A volume's backup as a look found it: the field names of a Backup's status, and the version of its config.
+struct FoundVolumeRecord: Encodable {
+  var backup: String
+  var volumeName: String
+  /// Nil where nobody asked.
+  var version: String?
+  var url: String
+  var state: String
+  var error: String?
+  var snapshotName: String?
+  var size: UInt64?
+  var newlyUploadDataSize: UInt64?
+  var reUploadedDataSize: UInt64?
+  var labels: [String: String]?
+  var isIncremental: Bool?
+  var volumeBackingImageName: String?
+  var compressionMethod: String?
+  var backupCreatedAt: String?
+
+  init(
+    _ url: VolumeBackupURL, _ version: String?, _ config: Result<VolumeBackupConfig, StoreError>, _ image: String?
+  ) {
+    backup = url.backup ?? ""
+    volumeName = url.volume
+    self.version = version
+    self.url = url.description
+    volumeBackingImageName = image
+    switch config {
+    case .success(let config):
+      state = config.isComplete ? "Completed" : "InProgress"
+      error = config.isComplete ? nil : "its maker has not completed it"
+      snapshotName = config.snapshotName.isEmpty ? nil : config.snapshotName
+      size = config.size
+      newlyUploadDataSize = config.newlyUploadedDataSize
+      reUploadedDataSize = config.reUploadedDataSize
+      labels = config.labels ?? [:]
+      isIncremental = config.isIncremental
+      compressionMethod = config.effectiveMethod
+      backupCreatedAt = config.createdTime.isEmpty ? nil : config.createdTime
+    case .failure(let problem):
+      state = "Unknown"
+      error = problem.message
+    }
+  }
+}
+
 private struct GoneRecord: Encodable {
-  var backingImage: String
+  var backingImage: String?
+  var backup: String?
+  var volumeName: String?
 }
 
 /// The members of `ProbeRecord`, and what the look came to.
@@ -119,6 +171,7 @@ private struct SyncRecord: Encodable {
   var reason: String?
   var hint: String?
   var images: Int?
+  var backups: Int?
   var read: Int?
   var gone: Int?
   var vanished: Bool?
@@ -127,6 +180,7 @@ private struct SyncRecord: Encodable {
     target = url.description
     available = true
     images = summary.images
+    backups = summary.backups
     read = summary.read
     gone = summary.gone
     vanished = summary.isVanished

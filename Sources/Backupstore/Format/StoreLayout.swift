@@ -8,8 +8,11 @@ enum StoreLayout {
   static let imageConfigName = "backing-image.cfg"
   static let blockSuffix = ".blk"
   static let lockSuffix = ".lck"
+  static let volumes = "backupstore/volumes"
+  static let volumeConfigName = "volume.cfg"
   /// All images share the locks of this one name, which is a volume's in the layout.
-  static let imageLocks = "\(volume("BACKINGIMAGE"))/locks"
+  static let imageLockName = "BACKINGIMAGE"
+  static let imageLocks = volumeLocks(imageLockName)
 
   static func image(_ name: String) -> String { "\(images)/\(name)" }
   static func imageConfig(_ name: String) -> String { "\(images)/\(name)/\(imageConfigName)" }
@@ -18,12 +21,31 @@ enum StoreLayout {
   static func volume(_ name: String) -> String {
     var name = name
     let digits = name.withUTF8 { hexadecimal(BlockHash.hash(UnsafeRawBufferPointer($0))) }
-    return "backupstore/volumes/\(digits.prefix(2))/\(digits.dropFirst(2).prefix(2))/\(name)"
+    return "\(volumes)/\(digits.prefix(2))/\(digits.dropFirst(2).prefix(2))/\(name)"
   }
 
-  static func imageBlock(_ name: BlockName) -> String {
+  static func volumeConfig(_ name: String) -> String { "\(volume(name))/\(volumeConfigName)" }
+  static func volumeLocks(_ name: String) -> String { "\(volume(name))/locks" }
+  static func volumeBlocks(_ name: String) -> String { "\(volume(name))/blocks" }
+  static func volumeBackups(_ name: String) -> String { "\(volume(name))/backups" }
+  static func volumeBackup(_ name: String, of volume: String) -> String {
+    "\(volumeBackups(volume))/\(backupPrefix)\(name)\(backupSuffix)"
+  }
+  private static let backupPrefix = "backup_"
+  private static let backupSuffix = ".cfg"
+
+  /// The backup that a file in a volume's folder of backups is; nil for a foreign file.
+  static func volumeBackup(file: String) -> String? {
+    guard file.hasPrefix(backupPrefix), file.hasSuffix(backupSuffix) else { return nil }
+    let name = String(file.dropFirst(backupPrefix.count).dropLast(backupSuffix.count))
+    return StoreName.isValid(name) ? name : nil
+  }
+
+  static func imageBlock(_ name: BlockName) -> String { block(name, in: imageBlocks) }
+
+  static func block(_ name: BlockName, in folder: String) -> String {
     let digits = name.description
-    return "\(imageBlocks)/\(digits.prefix(2))/\(digits.dropFirst(2).prefix(2))/\(digits)\(blockSuffix)"
+    return "\(folder)/\(digits.prefix(2))/\(digits.dropFirst(2).prefix(2))/\(digits)\(blockSuffix)"
   }
 
   /// The block that `aa/bb/FILE` below a folder of blocks holds; nil for a foreign file.

@@ -67,20 +67,35 @@ enum BackupController {
   }
 
   /// What a look at the store found of a backup; see `SyncTargetTask`.
-  static func synced(_ old: [String: JSONValue], _ found: [String: JSONValue], now: Double) -> [String: JSONValue] {
-    var status = described(BackupBackingImage.Status(old), by: found)
-    status.state = found["state"]?.string.flatMap(BackupBackingImage.State.init(rawValue:)) ?? .unknown
-    status.error = found["error"]?.string ?? ""
-    status.progress = status.state == .completed ? 100 : 0
-    status.lastSyncedAt = Timestamp.text(now)
-    return status.fields
+  static func synced(_ old: [String: JSONValue], _ found: FoundBackup, now: Double) -> [String: JSONValue] {
+    let state = found.fields["state"]?.string.flatMap(BackupBackingImage.State.init(rawValue:)) ?? .unknown
+    let error = found.fields["error"]?.string ?? ""
+    let progress = state == .completed ? 100 : 0
+    let time = Timestamp.text(now)
+    switch found.name {
+    case .image(let image):
+      let known = old.isEmpty ? BackupBackingImage.Status(backingImage: image) : BackupBackingImage.Status(old)
+      var status = described(known, by: found.fields)
+      status.state = state
+      status.error = error
+      status.progress = progress
+      status.lastSyncedAt = time
+      return status.fields
+    case .backup:
+      // The look tells all of it but what only this host knows.
+      var status = Backup.Status(found.fields)
+      status.progress = progress
+      status.lastSyncedAt = time
+      status.lastVerified = Backup.Status(old).lastVerified
+      return status.fields
+    }
   }
 
-  /// The name of the object for a backup that was found: the image's, else `NAME-TARGET`, else `NAME-` and random digits.
+  /// The name of the object for a backup that was found: its own, else `NAME-TARGET`, else `NAME-` and random digits.
   static func name(
-    ofImage image: String, target: String, random: () -> String, isFree: (String) -> Bool
+    of stored: String, target: String, random: () -> String, isFree: (String) -> Bool
   ) -> String {
-    let name = image.lowercased()
+    let name = stored.lowercased()
     for candidate in [name, "\(name)-\(target)"] where isFree(candidate) { return candidate }
     while true {
       let candidate = "\(name)-\(random())"

@@ -83,7 +83,7 @@ extension Engine {
       }
     case .backupBackingImage: owner.status = BackupController.reflect(old, record)
     case .backupTarget: owner.status = TargetController.reflect(old, record, now: environment.now())
-    case .secret, .job: break
+    case .backup, .secret, .job: break
     }
     // A deletion that failed is over: the object stays, and may be deleted again.
     if record.job.kind == .deleteBackup, record.job.state.isFinal { owner.deleting = false }

@@ -26,10 +26,10 @@ extension Engine {
   func beginSync(_ target: String) throws -> SyncRun {
     let url = try targetSpec(try existing(ResourceKey(.backupTarget, target))).url
     let index = try catalog.storeObjects(target: target)
-    var seen: [String: String] = [:]
-    for (image, held) in backups(at: url) where held.spec.targetName == target && held.isMirror {
-      let isKnown = BackupBackingImage.Status(held.record.status).state != .unknown
-      seen[image] = isKnown ? index[SyncRun.path(ofImage: image)] ?? "" : ""
+    var seen: [StoredName: String] = [:]
+    for (name, held) in backups(at: url) where held.targetName == target && held.isMirror {
+      let isKnown = held.record.status["state"]?.string != BackupBackingImage.State.unknown.rawValue
+      seen[name] = isKnown ? index[name.path] ?? "" : ""
     }
     return SyncRun(target: target, url: url, seen: seen, index: Set(index.keys))
   }
@@ -39,7 +39,20 @@ extension Engine {
     guard !syncs.isEmpty, key.kind == .backupBackingImage, let record = resources[key],
       let spec = try? backupSpec(record)
     else { return }
-    for (id, run) in syncs where targetURL(of: spec) == run.url { syncs[id]?.touched.insert(spec.image) }
+    let url = resources[ResourceKey(.backupTarget, spec.targetName)].flatMap { try? targetSpec($0) }?.url
+    for (id, run) in syncs where url == run.url { syncs[id]?.touched.insert(.image(spec.image)) }
+  }
+
+  /// Objects that only mirror what lies in a target's store: they go with it, and come back with it.
+  func mirrors(of target: String) -> [ResourceKey] {
+    resources.values.filter { record in
+      switch record.key.kind {
+      case .backup: record.spec["backupTargetName"]?.string == target
+      case .backupBackingImage:
+        (try? backupSpec(record)).map { $0.targetName == target && !$0.userCreated && !record.deleting } ?? false
+      default: false
+      }
+    }.map(\.key).sorted { $0.description < $1.description }
   }
 
   /// Takes over what a look has found: makes records of backups that others made, and forgets those that are gone. All of
@@ -50,13 +63,13 @@ extension Engine {
       (try? targetSpec(target))?.url == run.url
     else { return }
     var absorption = Absorption(run: run, held: backups(at: run.url), busy: busyObjects())
-    for found in run.found where !run.touched.contains(found.image) { absorb(found, into: &absorption) }
+    for found in run.found where !run.touched.contains(found.name) { absorb(found, into: &absorption) }
     if answer["vanished"]?.bool == true {
-      for image in run.seen.keys.sorted() { doubt(image, &absorption) }
+      for name in run.seen.keys.sorted() { doubt(name, &absorption) }
     } else {
-      for image in run.gone { forget(image, &absorption) }
+      for name in run.gone { forget(name, &absorption) }
     }
-    let kept = Set(run.seen.keys).union(run.found.map(\.image)).map(SyncRun.path(ofImage:))
+    let kept = Set(run.seen.keys).union(run.found.map(\.name)).map(\.path)
     for path in run.index.subtracting(kept).sorted() {
       absorption.changes.append(.deleteStoreObject(target: run.target, path: path))
     }
@@ -74,7 +87,7 @@ extension Engine {
   /// What is to be committed of one look.
   private struct Absorption {
     var run: SyncRun
-    var held: [String: HeldBackup]
+    var held: [StoredName: HeldBackup]
     /// Objects that a job works for or reads.
     var busy: Set<ResourceKey>
     var changes: [CatalogChange] = []
@@ -83,11 +96,11 @@ extension Engine {
     var newNames: Set<ResourceKey> = []
     var updates = 0
 
-    /// The record of an image, where a look may say what is in it.
-    func mirror(_ image: String) -> HeldBackup? {
-      guard let held = held[image], held.spec.targetName == run.target, held.isMirror, !busy.contains(held.record.key)
+    /// The record of a backup, where a look may say what is in it.
+    func mirror(_ name: StoredName) -> ResourceRecord? {
+      guard let held = held[name], held.targetName == run.target, held.isMirror, !busy.contains(held.record.key)
       else { return nil }
-      return held
+      return held.record
     }
 
     var summary: String {
@@ -98,73 +111,88 @@ extension Engine {
 
   private func absorb(_ found: FoundBackup, into absorption: inout Absorption) {
     let run = absorption.run
-    var record: ResourceRecord
-    if let mirror = absorption.mirror(found.image) {
-      record = mirror.record
-      record.status = BackupController.synced(record.status, found.fields, now: environment.now())
-      if record != mirror.record {
+    if let old = absorption.mirror(found.name) {
+      var record = old
+      record.status = BackupController.synced(old.status, found, now: environment.now())
+      if record != old {
         absorption.updates += 1
         absorption.changes += [.putResource(record)] + stateEvent(record)
         absorption.records.append(record)
       }
-    } else if absorption.held[found.image] == nil, let new = newRecord(found, absorption) {
-      record = new
-      absorption.newNames.insert(record.key)
+    } else if absorption.held[found.name] == nil, let new = newRecord(found, absorption) {
+      absorption.newNames.insert(new.key)
       absorption.changes += [
-        .putResource(record), event(.created, record.key, message: "found in backuptarget/\(run.target)"),
+        .putResource(new), event(.created, new.key, message: "found in backuptarget/\(run.target)"),
       ]
-      absorption.records.append(record)
+      absorption.records.append(new)
     } else {
       return
     }
     absorption.changes.append(
-      .putStoreObject(target: run.target, path: SyncRun.path(ofImage: found.image), version: found.version))
+      .putStoreObject(target: run.target, path: found.name.path, version: found.version))
   }
 
   private func newRecord(_ found: FoundBackup, _ absorption: Absorption) -> ResourceRecord? {
     let target = absorption.run.target
-    do { try ResourceName.checkReference(found.image, "backingImage") } catch {
+    let kind: ResourceKind
+    let stored: String
+    var spec: [String: JSONValue] = ["backupTargetName": .string(target)]
+    var labels: [String: String] = [:]
+    switch found.name {
+    case .image(let image):
+      kind = .backupBackingImage
+      stored = image
+      spec["backingImage"] = .string(image)
+      spec["userCreated"] = false
+    case .backup(let backup, let volume):
+      kind = .backup
+      stored = backup
+      spec["backupName"] = .string(backup)
+      spec["volumeName"] = .string(volume)
+      spec["snapshotName"] = found.fields["snapshotName"]
+      spec["labels"] = found.fields["labels"]
+      // As Longhorn marks them.
+      labels = ["backup-target": target, "backup-volume": volume]
+    }
+    do {
+      if kind == .backupBackingImage { try ResourceName.checkReference(stored, "backingImage") }
+      try ResourceName.check("\(stored.lowercased())-\(target)-00000000", kind)
+    } catch {
       logger.warning(
         "a backup is left out: no object can be called so",
-        metadata: ["target": "\(target)", "image": "\(found.image.debugDescription.prefix(300))"])
+        metadata: ["target": "\(target)", "name": "\(stored.debugDescription.prefix(300))"])
       return nil
     }
-    let name = BackupController.name(
-      ofImage: found.image, target: target, random: { environment.hexadecimal(8) }
-    ) { name in
-      let key = ResourceKey(.backupBackingImage, name)
+    let name = BackupController.name(of: stored, target: target, random: { environment.hexadecimal(8) }) { name in
+      let key = ResourceKey(kind, name)
       return resources[key] == nil && !absorption.newNames.contains(key)
     }
     return ResourceRecord(
-      key: ResourceKey(.backupBackingImage, name), uid: newUID(), namespace: nil, labels: [:],
-      spec: ["backingImage": .string(found.image), "backupTargetName": .string(target), "userCreated": false],
-      status: BackupController.synced(
-        BackupBackingImage.Status(backingImage: found.image).fields, found.fields, now: environment.now()),
-      generation: 1, createdAt: environment.now(), deleting: false)
+      key: ResourceKey(kind, name), uid: newUID(), namespace: nil, labels: labels, spec: spec,
+      status: BackupController.synced([:], found, now: environment.now()), generation: 1,
+      createdAt: environment.now(), deleting: false)
   }
 
   /// The store shows nothing at all: nobody knows whether the backup is still somewhere.
-  private func doubt(_ image: String, _ absorption: inout Absorption) {
-    guard !absorption.run.touched.contains(image), let mirror = absorption.mirror(image) else { return }
-    var record = mirror.record
-    var status = BackupBackingImage.Status(record.status)
-    status.state = .unknown
-    status.error = "the store of backuptarget/\(absorption.run.target) shows nothing at all"
-    record.status = status.fields
-    guard record != mirror.record else { return }
+  private func doubt(_ name: StoredName, _ absorption: inout Absorption) {
+    guard !absorption.run.touched.contains(name), let old = absorption.mirror(name) else { return }
+    var record = old
+    record.status["state"] = .string(BackupBackingImage.State.unknown.rawValue)
+    record.status["error"] = .string("the store of backuptarget/\(absorption.run.target) shows nothing at all")
+    guard record != old else { return }
     absorption.updates += 1
     absorption.changes += [.putResource(record)] + stateEvent(record)
     absorption.records.append(record)
   }
 
-  private func forget(_ image: String, _ absorption: inout Absorption) {
+  private func forget(_ name: StoredName, _ absorption: inout Absorption) {
     let run = absorption.run
-    guard !run.touched.contains(image), let mirror = absorption.mirror(image) else { return }
-    absorption.removed.append(mirror.record.key)
+    guard !run.touched.contains(name), let record = absorption.mirror(name) else { return }
+    absorption.removed.append(record.key)
     absorption.changes += [
-      .deleteResource(mirror.record.key),
-      event(.deleted, mirror.record.key, message: "gone from backuptarget/\(run.target)"),
-      .deleteStoreObject(target: run.target, path: SyncRun.path(ofImage: image)),
+      .deleteResource(record.key),
+      event(.deleted, record.key, message: "gone from backuptarget/\(run.target)"),
+      .deleteStoreObject(target: run.target, path: name.path),
     ]
   }
 
@@ -172,29 +200,35 @@ extension Engine {
 
   private struct HeldBackup {
     var record: ResourceRecord
-    var spec: BackupBackingImage.Spec
+    var targetName: String
     /// What it says comes from the store. A backup that was asked for and is not there yet, or failed, is none.
     var isMirror: Bool
   }
 
-  /// The objects of backups in one place, by the image's name there, whatever target they name.
-  private func backups(at url: TargetURL) -> [String: HeldBackup] {
+  /// The objects of backups in one place, whatever target they name.
+  private func backups(at url: TargetURL) -> [StoredName: HeldBackup] {
     var targets: [String: TargetURL] = [:]
     for (key, record) in resources where key.kind == .backupTarget {
       targets[key.name] = (try? targetSpec(record))?.url
     }
-    var held: [String: HeldBackup] = [:]
-    for (key, record) in resources where key.kind == .backupBackingImage {
-      guard let spec = try? backupSpec(record), targets[spec.targetName] == url else { continue }
-      let state = BackupBackingImage.Status(record.status).state
-      let isMirror = !record.deleting && (!spec.userCreated || ![.pending, .error].contains(state))
-      held[spec.image] = HeldBackup(record: record, spec: spec, isMirror: isMirror)
+    var held: [StoredName: HeldBackup] = [:]
+    for (key, record) in resources {
+      switch key.kind {
+      case .backupBackingImage:
+        guard let spec = try? backupSpec(record), targets[spec.targetName] == url else { continue }
+        let state = BackupBackingImage.State(inStatus: record.status)
+        let isMirror = !record.deleting && (!spec.userCreated || ![.pending, .error].contains(state))
+        held[.image(spec.image)] = HeldBackup(record: record, targetName: spec.targetName, isMirror: isMirror)
+      case .backup:
+        guard let target = record.spec["backupTargetName"]?.string, targets[target] == url,
+          let backup = record.spec["backupName"]?.string, let volume = record.spec["volumeName"]?.string
+        else { continue }
+        let name = StoredName.backup(backup, volume: volume)
+        held[name] = HeldBackup(record: record, targetName: target, isMirror: !record.deleting)
+      default: continue
+      }
     }
     return held
-  }
-
-  private func targetURL(of spec: BackupBackingImage.Spec) -> TargetURL? {
-    resources[ResourceKey(.backupTarget, spec.targetName)].flatMap { try? targetSpec($0) }?.url
   }
 
   /// Objects that unfinished jobs work for or read.

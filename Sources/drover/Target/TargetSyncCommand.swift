@@ -54,7 +54,9 @@ struct TargetSyncCommand: ParsableCommand {
     }
     if output.format == .table {
       func count(_ name: String) -> Int64 { result[name]?.int ?? 0 }
-      print("\(key) synced: \(count("images")) backups of images, \(count("read")) read, \(count("gone")) gone")
+      print(
+        "\(key) synced: \(count("images")) backups of images, \(count("backups")) of volumes, \(count("read")) read, \(count("gone")) gone"
+      )
     }
     let target = try daemon.resource(key)
     if result["vanished"]?.bool == true {
