@@ -41,7 +41,7 @@ enum ResourceRoutes {
     let object = APIPath.object(ResourceKey(kind, "{name}"))
     let filters: Set = kind == .job ? [APIQuery.labels, APIQuery.owner] : [APIQuery.labels]
     return [
-      Route(.get, APIPath.collection(kind), query: filters) { .json(ResourceList(try await list(kind, $0))) },
+      Route(.get, APIPath.collection(kind), query: filters) { try .json(ResourceList(await list(kind, $0))) },
       Route(.get, object, query: [APIQuery.describe]) { try await show(kind, $0) },
       Route(.get, APIPath.describe(ResourceKey(kind, "{name}"))) { call in
         .json(try await call.engine.describe(try key(kind, call)))
