@@ -20,6 +20,9 @@ public enum APIPath {
   /// POST of an `InspectBackupRequest`.
   public static let inspectBackup = "/v1/backups/inspect"
 
+  /// POST: looks what is new in the store; answers 202 with the job.
+  public static func sync(target: String) -> String { "\(object(ResourceKey(.backupTarget, target)))/sync" }
+
   /// GET lists. POST of a manifest without a name creates an object whose name the daemon makes.
   public static func collection(_ kind: ResourceKind) -> String { "\(root)/\(kind.plural)" }
   /// GET, PUT of a manifest, DELETE.

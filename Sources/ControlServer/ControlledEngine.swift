@@ -27,6 +27,8 @@ public protocol ControlledEngine: Sendable {
   /// `length` is the content's size in bytes where the client said it.
   func startUpload(image: String, length: Int64?, by caller: Caller) async throws -> any ContentTransfer
   func startSave(image: String, by caller: Caller) async throws -> any ContentTransfer
+  /// The job that looks what is new in a target's store.
+  func syncTarget(_ name: String, by caller: Caller) async throws -> Resource
   func inspectBackup(url: String, by caller: Caller) async throws -> [String: JSONValue]
   func plugins() async throws -> [PluginReport]
   func inspectPlugin(_ path: String) async throws -> PluginReport

@@ -3,7 +3,7 @@ extension Job.Kind {
   public var writesOwner: Bool {
     switch self {
     case .download, .upload, .clone, .restore, .backup, .import, .deleteBackup: true
-    case .save, .inspect, .probe, .verify, .gc: false
+    case .save, .inspect, .probe, .sync, .verify, .gc: false
     }
   }
 

@@ -48,7 +48,7 @@ public struct Job: Sendable, Hashable, Codable {
     /// `import` is a sourceType that is not built in: some plugin's source stage.
     case download, upload, clone, restore, backup, save, `import`, inspect
     case deleteBackup = "delete-backup"
-    case probe
+    case probe, sync
     /// Of a whole store: reading it in place, and removing what nothing needs.
     case verify, gc
   }

@@ -11,15 +11,32 @@ public struct Pipeline: Sendable, Hashable, Codable {
   public var concurrency: Int?
   /// What the stages must be given beside their parameters: names only.
   public var secrets: [SecretUse]
+  /// Which stages reach a target that wants credentials: they get every value of the target's Secret.
+  public var credentials: [CredentialUse]
 
   public init(
-    from: [Stage], to: [Stage], expectedChecksum: String? = nil, concurrency: Int? = nil, secrets: [SecretUse] = []
+    from: [Stage], to: [Stage], expectedChecksum: String? = nil, concurrency: Int? = nil, secrets: [SecretUse] = [],
+    credentials: [CredentialUse] = []
   ) {
     self.from = from
     self.to = to
     self.expectedChecksum = expectedChecksum
     self.concurrency = concurrency
     self.secrets = secrets
+    self.credentials = credentials
+  }
+
+  /// A whole Secret, and the stage that gets it, each value under the name that it has there. Which values those are is
+  /// seen when a worker starts: a pipeline that was planned before the Secret changed gets what it holds now.
+  public struct CredentialUse: Sendable, Hashable, Codable {
+    /// Index in `from + to`.
+    public var stage: Int
+    public var secret: SecretReference
+
+    public init(stage: Int, secret: SecretReference) {
+      self.stage = stage
+      self.secret = secret
+    }
   }
 
   /// One value of a Secret, and the stage that gets it.
@@ -55,16 +72,17 @@ public struct Pipeline: Sendable, Hashable, Codable {
 
   public enum Role: String, Sendable, Codable { case source, filter, sink, task }
 
-  private enum CodingKeys: CodingKey { case from, to, expectedChecksum, concurrency, secrets }
+  private enum CodingKeys: CodingKey { case from, to, expectedChecksum, concurrency, secrets, credentials }
 
-  /// A catalog of an earlier version has no `secrets`.
+  /// A catalog of an earlier version has neither `secrets` nor `credentials`.
   public init(from decoder: any Decoder) throws {
     let members = try decoder.container(keyedBy: CodingKeys.self)
     self.init(
       from: try members.decode([Stage].self, forKey: .from), to: try members.decode([Stage].self, forKey: .to),
       expectedChecksum: try members.decodeIfPresent(String.self, forKey: .expectedChecksum),
       concurrency: try members.decodeIfPresent(Int.self, forKey: .concurrency),
-      secrets: try members.decodeIfPresent([SecretUse].self, forKey: .secrets) ?? [])
+      secrets: try members.decodeIfPresent([SecretUse].self, forKey: .secrets) ?? [],
+      credentials: try members.decodeIfPresent([CredentialUse].self, forKey: .credentials) ?? [])
   }
 
   public func encode(to encoder: any Encoder) throws {
@@ -74,5 +92,6 @@ public struct Pipeline: Sendable, Hashable, Codable {
     try members.encodeIfPresent(expectedChecksum, forKey: .expectedChecksum)
     try members.encodeIfPresent(concurrency, forKey: .concurrency)
     if !secrets.isEmpty { try members.encode(secrets, forKey: .secrets) }
+    if !credentials.isEmpty { try members.encode(credentials, forKey: .credentials) }
   }
 }

@@ -25,6 +25,7 @@ extension ResourceKind {
     case .backingImage: "BackingImage"
     case .backupBackingImage: "BackupBackingImage"
     case .backupTarget: "BackupTarget"
+    case .backup: "Backup"
     case .secret: "Secret"
     case .job: "Job"
     }
@@ -41,7 +42,7 @@ extension ResourceKind {
     case .backingImage: "bi"
     case .backupBackingImage: "bbi"
     case .backupTarget: "bt"
-    case .secret, .job: nil
+    case .backup, .secret, .job: nil
     }
   }
 
@@ -53,11 +54,10 @@ extension ResourceKind {
 
 /// The kinds of docs/cli.md that this version does not have. They are told apart from a slip of the pen.
 enum LaterKind: String, CaseIterable {
-  case backup, volume, snapshot, recurringjob
+  case volume, snapshot, recurringjob
 
   var manifestName: String {
     switch self {
-    case .backup: "Backup"
     case .volume: "Volume"
     case .snapshot: "Snapshot"
     case .recurringjob: "RecurringJob"
@@ -70,7 +70,6 @@ enum LaterKind: String, CaseIterable {
       case .volume: ["vol"]
       case .snapshot: ["snap"]
       case .recurringjob: ["rj"]
-      case .backup: [String]()
       }
     return [rawValue, rawValue + "s"] + short
   }

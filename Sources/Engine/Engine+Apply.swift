@@ -38,6 +38,8 @@ extension Engine {
     var result: ApplyOutcome.Result
     var record: ResourceRecord
     var job: JobRecord?
+    /// A target whose store is another one now.
+    var isElsewhere = false
     /// Jobs that wait for a change may go on.
     var wakes = false
     /// What a policy said of the name.
@@ -56,6 +58,12 @@ extension Engine {
     case .unchanged: changes = decision.record == resources[key] ? [] : [.putResource(decision.record)]
     }
     if let job = decision.job { changes.append(.putJob(job)) }
+    // What mirrors the store that the target was has no place in the one that it is.
+    let mirrors = decision.isElsewhere ? self.mirrors(of: key.name) : []
+    if decision.isElsewhere { changes.append(.deleteStoreObjects(target: key.name)) }
+    for mirror in mirrors {
+      changes += [.deleteResource(mirror), event(.deleted, mirror, message: "forgotten with the store of \(key)")]
+    }
     if let naming = decision.naming {
       changes.append(.addDecision(naming))
       if let warning = naming.decision.warning {
@@ -67,6 +75,7 @@ extension Engine {
     }
     try catalog.commit(changes)
     resources[key] = decision.record
+    for mirror in mirrors { resources[mirror] = nil }
     if let naming = decision.naming { remember(naming) }
     if let reference = SecretReference(key) {
       knownSecrets[reference] = nil
@@ -74,6 +83,9 @@ extension Engine {
     }
     if let job = decision.job { machines[job.job.id] = machine(job) }
     if decision.wakes { wakeJobs(about: key) }
+    if let reference = SecretReference(key), decision.result != .unchanged { credentialsChanged(reference) }
+    if key.kind == .backupTarget { outdateLook(at: key.name) }
+    touch(key)
     changed.raise()
     wanted.raise()
   }
@@ -112,6 +124,7 @@ extension Engine {
       record.status = BackupTarget.Status().fields
       var facts = facts
       facts.targets[name] = spec.url
+      facts.credentials[name] = spec.credentials
       return newJob(.probe, owner: record.key, planned: try Planner(facts).probe(target: name))
     case .secret(let spec):
       try keyring.checkSealing(sealed: try catalog.holdsSecrets())
@@ -213,7 +226,9 @@ extension Engine {
     case .backupTarget(let spec):
       var facts = facts
       facts.targets[old.key.name] = spec.url
+      facts.credentials[old.key.name] = spec.credentials
       let isElsewhere = changes.contains { $0.field == "spec.backupTargetURL" }
+      decision.isElsewhere = isElsewhere
       decision.record.status = isElsewhere ? BackupTarget.Status().fields : TargetController.applied(old.status)
       if unfinishedJobs(of: old.key).allSatisfy(\.kind.tendsStore) {
         decision.job = newJob(.probe, owner: old.key, planned: try Planner(facts).probe(target: old.key.name))

@@ -8,9 +8,14 @@ import Synchronization
 // Short questions to a worker that are no jobs: nothing of them is in the catalog, and only a few run at once.
 
 extension Engine {
-  /// What the store says of one image's backup, with the field names of a BackupBackingImage's status.
+  /// What the store says of one backup of an image or a volume, with the field names of a BackupBackingImage's status or of
+  /// a Backup's.
   public func inspectBackup(url: String, by caller: Caller) async throws -> [String: JSONValue] {
-    let planned = Planner(facts).inspection(of: try ImageBackupURL(url, field: "url"))
+    let planner = Planner(facts)
+    let planned =
+      VolumeBackupURL.isMeant(by: url)
+      ? planner.inspection(of: try VolumeBackupURL(url, field: "url"))
+      : planner.inspection(of: try ImageBackupURL(url, field: "url"))
     return try await answer(to: planned.pipeline).values
   }
 
@@ -88,10 +93,18 @@ extension Engine {
   }
 
   /// With a job folder for the time of the call.
-  private func said(by mode: JobOrder.Mode, _ pipeline: Pipeline) async throws -> [WorkerReport] {
+  ///
+  /// - Parameter files: What is to lie in the folder, by name; asked for when the call has its turn.
+  private func said(
+    by mode: JobOrder.Mode, _ pipeline: Pipeline, files: () throws -> [String: [UInt8]] = { [:] }
+  ) async throws -> [WorkerReport] {
     try await calls.withTurn {
       let folder = layout.call(environment.hexadecimal(8))
-      try await blocking { try Folder.create(folder, permissions: 0o750) }
+      let files = try files()
+      try await blocking {
+        try Folder.create(folder, permissions: 0o750)
+        for (name, bytes) in files { try Folder.writeDurably("\(folder)/\(name)", bytes) }
+      }
       let result = await Result {
         let secrets = try secrets(for: pipeline)
         return try await call(
@@ -160,27 +173,69 @@ extension Engine {
       let now = environment.now()
       let last = probed[key.name]
       guard last.map({ spec.pollSeconds > 0 && (now - $0 >= spec.pollSeconds || now < $0) }) ?? true else { continue }
-      guard let planned = try? Planner(facts).probe(target: key.name) else { continue }
+      guard let planned = try? Planner(facts).sync(target: key.name) else { continue }
       probing.insert(key.name)
       Task { await look(at: record, planned.pipeline) }
     }
   }
 
+  /// What is known of a target, or being found out just now, is of no use any more.
+  func outdateLook(at name: String) {
+    probed[name] = nil
+    if probing.contains(name) { outdated.insert(name) }
+    for machine in machines.values
+    where machine.isWorking && machine.record.job.owner == ResourceKey(.backupTarget, name) {
+      outdatedJobs.insert(machine.id)
+    }
+  }
+
+  /// Asks what is new in a store; what is told on the way is noted in the run `id`.
+  private func synced(
+    _ target: ResourceRecord, _ pipeline: Pipeline, _ id: String
+  ) async throws -> [String: JSONValue] {
+    let said = try await said(by: .run, pipeline) {
+      let run = try beginSync(target.key.name)
+      syncs[id] = run
+      return ["seen": try run.file]
+    }
+    var answer: [String: JSONValue]?
+    for report in said {
+      switch report {
+      case .record(_, let kind, let value): syncs[id]?.note(kind, value)
+      case .finished(let result): answer = result.values
+      default: break
+      }
+    }
+    guard let answer else { throw Fault(.internalError, "the worker ended without a result") }
+    return answer
+  }
+
   private func look(at target: ResourceRecord, _ pipeline: Pipeline) async {
     let key = target.key
-    let outcome = await Result { try await answer(to: pipeline) }
+    let id = "call-\(environment.hexadecimal(8))"
+    let outcome = await Result { try await synced(target, pipeline, id) }
+    let run = syncs.removeValue(forKey: id)
     probing.remove(key.name)
     probed[key.name] = environment.now()
+    if outdated.remove(key.name) != nil {
+      probed[key.name] = nil
+      return pollTargets()
+    }
     guard phase != .stopping, var current = resources[key], current.spec == target.spec else { return }
     let fault: Fault? =
       switch outcome {
-      case .success(let answer): TargetController.problem(in: answer.values)
+      case .success(let answer): TargetController.problem(in: answer)
       case .failure(let error):
         error as? Fault ?? Fault(.targetUnreachable, "could not look at \(key): \(error)")
       }
     let wasAvailable = BackupTarget.Status(current.status).available
-    current.status = TargetController.probed(current.status, fault, now: environment.now())
-    do { try update(current) } catch {
+    let answer = (try? outcome.get()) ?? [:]
+    current.status = TargetController.probed(
+      current.status, fault, missing: TargetController.missing(in: answer), now: environment.now())
+    do {
+      if fault == nil, let run { try absorb(run, answer) }
+      try update(current)
+    } catch {
       logger.error("catalog write failed", metadata: ["target": "\(key.name)", "error": "\(error)"])
     }
     // A store may have been gone and back between two looks, and only a job has noticed.

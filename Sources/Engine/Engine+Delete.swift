@@ -33,7 +33,13 @@ extension Engine {
       throw Fault(.conflict, "\(key) can't be deleted: it is pinned", hint: "drover backup unpin \(key.name)")
     }
     let dependents = dependents(of: key)
-    let records = key.kind == .backupTarget && force ? dependents.filter { $0.kind == .backupBackingImage } : []
+    if key.kind == .backup, !force {
+      throw Fault(
+        .notSupported, "\(key) can't be deleted: this version of Drover removes no backups of volumes from a store",
+        hint: "--force forgets the record, and the next look at the store makes it again")
+    }
+    var records = key.kind == .backupTarget && force ? dependents.filter { $0.kind == .backupBackingImage } : []
+    if key.kind == .backupTarget { records += mirrors(of: key.name) }
     let isLost = force && SecretReference(key).map { secretFacts($0).fault != nil } ?? false
     if !isLost, let refusal = dependents.first(where: { !records.contains($0) }) {
       let names = dependents.map(\.description).joined(separator: ", ")
@@ -53,6 +59,7 @@ extension Engine {
     let job = try storeDeletion(of: record, force: force)
     if let job { changes.append(.putJob(job)) }
     try catalog.commit(changes)
+    touch(key)
     resources[key] = record
     for member in records { resources[member] = nil }
     if let job { machines[job.job.id] = machine(job) }
@@ -129,7 +136,8 @@ extension Engine {
     let status = BackupBackingImage.Status(record.status)
     let state = status.state
     let mayBeThere =
-      !spec.userCreated || state == .completed || status.damagedBlocks != nil || jobs.contains { $0.leftovers }
+      !spec.userCreated || state == .completed || state == .unknown || status.damagedBlocks != nil
+      || jobs.contains { $0.leftovers }
     guard target != nil, mayBeThere, spec.userCreated || isAvailable, isAvailable || !force else { return nil }
     let running = unfinishedJobs(of: record.key).first { $0.kind == .deleteBackup }
     guard running == nil else { return nil }
@@ -180,7 +188,8 @@ extension Engine {
     do {
       let secret = SecretReference(key)
       try catalog.commit(
-        [.deleteResource(key), event(.deleted, key, message: "deleted")] + (secret.map { [.deleteSecret($0)] } ?? []))
+        [.deleteResource(key), event(.deleted, key, message: "deleted")] + (secret.map { [.deleteSecret($0)] } ?? [])
+          + (key.kind == .backupTarget ? [.deleteStoreObjects(target: key.name)] : []))
       resources[key] = nil
       if let secret { knownSecrets[secret] = nil }
       changed.raise()

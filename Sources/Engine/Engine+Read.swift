@@ -52,7 +52,7 @@ extension Engine {
       case .backingImage: record.status = ImageController.reflect(record.status, machine.record, progress: progress)
       case .backupBackingImage:
         record.status = BackupController.reflect(record.status, machine.record, progress: progress)
-      case .backupTarget, .secret, .job: break
+      case .backup, .backupTarget, .secret, .job: break
       }
     }
     return record.resource
@@ -78,7 +78,9 @@ extension Engine {
     switch key.kind {
     case .backupTarget:
       for record in resources.values where record.key.kind == .backupBackingImage {
-        if (try? backupSpec(record))?.targetName == key.name { found.insert(record.key) }
+        guard let spec = try? backupSpec(record), spec.targetName == key.name else { continue }
+        // What only mirrors the store goes with its target, and comes back with it.
+        if spec.userCreated || record.deleting { found.insert(record.key) }
       }
       for job in machines.values.map(\.record.job) where !job.state.isFinal && job.target == key.name {
         if job.owner != key { found.insert(job.owner) }
@@ -86,7 +88,7 @@ extension Engine {
     case .secret:
       guard let reference = SecretReference(key) else { break }
       found.formUnion(images(needing: reference) + targets(needing: reference))
-    case .backingImage, .backupBackingImage, .job: break
+    case .backingImage, .backupBackingImage, .backup, .job: break
     }
     return found.sorted { $0.description < $1.description }
   }

@@ -130,6 +130,7 @@ extension Engine {
       return .job(try planner.tending(tending, target: name, verification))
     case .inspect: return .job(planner.inspection(of: try backupURL(owner), owner: owner.key))
     case .probe: return .job(try planner.probe(target: name))
+    case .sync: return .job(try planner.sync(target: name))
     case .download, .clone, .restore, .import, .upload, .save:
       return try planner.plan(image: name, uuid: BackingImage.Status(owner.status).uuid, spec: imageSpec(owner))
     }

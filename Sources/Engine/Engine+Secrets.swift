@@ -1,5 +1,6 @@
 import ChildProtocol
 import DroverModel
+import Logging
 import Planner
 
 // Secrets: sealed in the catalog, opened only to be compared or sent to a worker.
@@ -34,7 +35,7 @@ extension Engine {
 
   /// What goes to a worker before its order: the values that the pipeline names, in its order.
   func secrets(for pipeline: Pipeline) throws -> [OrderSecret] {
-    try pipeline.secrets.map { use in
+    let single = try pipeline.secrets.map { use in
       guard resources[use.secret.key] != nil else {
         throw Fault(
           .keyMissing, "failed to get the secret \(use.secret.name) in the namespace \(use.secret.namespace)",
@@ -48,6 +49,29 @@ extension Engine {
       return OrderSecret(
         name: JobOrder.SecretName(stage: use.stage, name: use.name), bytes: try keyring.open(sealed, of: use.secret))
     }
+    return try pipeline.credentials.reduce(into: single) { all, use in
+      guard resources[use.secret.key] != nil else {
+        throw Fault(
+          .keyMissing, "the credentials of the backup target are missing: there is no \(use.secret.key)",
+          hint: "apply the Secret \(use.secret.name) in the namespace \(use.secret.namespace)", retry: .afterFix)
+      }
+      for sealed in try catalog.sealedValues(of: use.secret) {
+        let name = JobOrder.SecretName(stage: use.stage, name: sealed.key)
+        all.append(OrderSecret(name: name, bytes: try keyring.open(sealed, of: use.secret)))
+      }
+    }
+  }
+
+  /// What an attempt has made can be removed without a key, but not without the credentials that reach it, which may be
+  /// others than when it was planned.
+  func secrets(toDiscard job: Job) throws -> [OrderSecret] {
+    var pipeline = job.pipeline
+    let target = job.target.flatMap { resources[ResourceKey(.backupTarget, $0)] }
+    if let secret = target.flatMap({ try? targetSpec($0) })?.credentials {
+      for index in pipeline.credentials.indices { pipeline.credentials[index].secret = secret }
+    }
+    if (try? secrets(for: Pipeline(from: [], to: [], secrets: pipeline.secrets))) == nil { pipeline.secrets = [] }
+    return try secrets(for: pipeline)
   }
 
   /// The rows that a Secret's values become.
@@ -75,8 +99,22 @@ extension Engine {
   func targets(needing reference: SecretReference) -> [ResourceKey] {
     guard reference.namespace == SecretReference.defaultNamespace else { return [] }
     return resources.values.filter { record in
-      record.key.kind == .backupTarget && (try? targetSpec(record))?.credentialSecret == reference.name
+      record.key.kind == .backupTarget && (try? targetSpec(record))?.credentials == reference
     }.map(\.key)
+  }
+
+  /// The targets of a Secret are looked at again, and what waits for one of them is tried with what it holds now.
+  func credentialsChanged(_ reference: SecretReference) {
+    for target in targets(needing: reference) {
+      outdateLook(at: target.name)
+      guard var record = resources[target] else { continue }
+      record.status = TargetController.applied(record.status)
+      do { try update(record) } catch {
+        logger.error("catalog write failed", metadata: ["target": "\(target.name)", "error": "\(error)"])
+      }
+      wakeJobs(about: target)
+    }
+    pollTargets()
   }
 
   /// The image's status as its Secret makes it look; see `ImageController.named`.

@@ -49,11 +49,19 @@ public actor Engine {
   var probed: [String: Double] = [:]
   /// Targets that are being looked at just now: one that hangs keeps no other waiting.
   var probing: Set<String> = []
+  /// Those of which something has changed while they are being looked at: what is found says nothing any more.
+  var outdated: Set<String> = []
+  /// Jobs that look at a target of which something has changed since they began.
+  var outdatedJobs: Set<String> = []
+  /// Looks at what stores hold that are under way, by the job's id or the call's folder.
+  var syncs: [String: SyncRun] = [:]
   var pluginCache: PluginCache?
   /// What is known of Secrets that could be opened; forgotten with each change.
   var knownSecrets: [SecretReference: Facts.SecretFacts] = [:]
   /// Workers that answer questions which are no jobs.
   nonisolated let calls = Turnstile(places: 4)
+  /// Specs of backups as they were read, with what they were read from.
+  var backupSpecs: [ResourceKey: (fields: [String: JSONValue], spec: BackupBackingImage.Spec)] = [:]
   /// Seconds since 1970; 0: not yet.
   var eventsPruned = 0.0
   var phase = Phase.open
@@ -150,13 +158,15 @@ public actor Engine {
       case .backupBackingImage:
         guard let spec = try? backupSpec(record) else { continue }
         facts.backups[key.name] = Facts.BackupFacts(
-          image: spec.image, targetName: spec.targetName, state: BackupBackingImage.Status(record.status).state)
+          image: spec.image, targetName: spec.targetName, state: BackupBackingImage.State(inStatus: record.status))
       case .backupTarget:
-        if let spec = try? targetSpec(record) { facts.targets[key.name] = spec.url }
+        guard let spec = try? targetSpec(record) else { continue }
+        facts.targets[key.name] = spec.url
+        facts.credentials[key.name] = spec.credentials
       case .secret:
         guard let reference = SecretReference(key) else { continue }
         facts.secrets[reference] = secretFacts(reference)
-      case .job: break
+      case .backup, .job: break
       }
     }
     return facts
@@ -166,8 +176,13 @@ public actor Engine {
     try BackingImage.Spec.read(record.spec, validation: .ignore).spec
   }
 
+  /// Remembered: with thousands of backups in a store it is asked for thousands of times at each look at the queue.
   func backupSpec(_ record: ResourceRecord) throws -> BackupBackingImage.Spec {
-    try BackupBackingImage.Spec.read(record.spec, name: record.key.name, validation: .ignore).spec
+    if let known = backupSpecs[record.key], known.fields == record.spec { return known.spec }
+    let spec = try BackupBackingImage.Spec.read(record.spec, name: record.key.name, validation: .ignore).spec
+    if backupSpecs.count > 2 * resources.count + 100 { backupSpecs = [:] }
+    backupSpecs[record.key] = (record.spec, spec)
+    return spec
   }
 
   func targetSpec(_ record: ResourceRecord) throws -> BackupTarget.Spec {

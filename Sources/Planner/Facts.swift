@@ -10,16 +10,20 @@ public struct Facts: Sendable {
   public var backups: [String: BackupFacts]
   /// By name.
   public var targets: [String: TargetURL]
+  /// By the name of a target: the Secret that what reaches it must be given.
+  public var credentials: [String: SecretReference]
   public var secrets: [SecretReference: SecretFacts]
 
   public init(
     stateFolder: String, images: [String: ImageFacts] = [:], backups: [String: BackupFacts] = [:],
-    targets: [String: TargetURL] = [:], secrets: [SecretReference: SecretFacts] = [:]
+    targets: [String: TargetURL] = [:], credentials: [String: SecretReference] = [:],
+    secrets: [SecretReference: SecretFacts] = [:]
   ) {
     self.stateFolder = stateFolder
     self.images = images
     self.backups = backups
     self.targets = targets
+    self.credentials = credentials
     self.secrets = secrets
   }
 

@@ -39,7 +39,8 @@ extension Planner {
       PlannedJob(
         kind: .backup, owner: key, reads: [imageKey],
         pipeline: Pipeline(
-          from: [imageFile(path)], to: [Pipeline.Stage("backup", .sink, params)], expectedChecksum: image.checksum),
+          from: [imageFile(path)], to: [Pipeline.Stage("backup", .sink, params)], expectedChecksum: image.checksum,
+          credentials: credentials(of: spec.targetName, stage: 1)),
         target: spec.targetName))
   }
 
@@ -63,10 +64,20 @@ extension Planner {
 
   /// The job that reads what a store says of one backup. `owner` is the object that asks; nil for a user's question.
   public func inspection(of url: ImageBackupURL, owner: ResourceKey? = nil) -> PlannedJob {
-    let target = facts.targets.filter { $0.value == url.target }.keys.min()
+    let target = target(at: url.target)
     return task(
       "inspect-backup", .inspect, ["url": .string(withOptions(url, target).text)],
       owner: owner ?? ResourceKey(.backupTarget, target ?? url.target.text), target: target)
+  }
+
+  /// The same of a volume's backup.
+  public func inspection(of url: VolumeBackupURL) -> PlannedJob {
+    let target = target(at: url.target)
+    let known = target.flatMap { facts.targets[$0] }
+    let whole = url.target.options.isEmpty ? known.map(url.on) ?? url : url
+    return task(
+      "inspect-backup", .inspect, ["url": .string(whole.text)],
+      owner: ResourceKey(.backupTarget, target ?? url.target.text), target: target)
   }
 
   /// A backup's URL mostly comes without the options that its target is reached with.
@@ -78,17 +89,24 @@ extension Planner {
   }
 
   /// The job that looks whether a target can be used.
-  public func probe(target name: String) throws(Fault) -> PlannedJob {
+  public func probe(target name: String) throws(Fault) -> PlannedJob { try look("probe-target", .probe, at: name) }
+
+  /// The job that looks what is new in a target. It is told in its folder what was seen before.
+  public func sync(target name: String) throws(Fault) -> PlannedJob { try look("sync-target", .sync, at: name) }
+
+  private func look(_ stage: String, _ kind: Job.Kind, at name: String) throws(Fault) -> PlannedJob {
     let key = ResourceKey(.backupTarget, name)
     guard let url = facts.targets[name] else { throw Fault(.notFound, "\(key) does not exist") }
-    return task("probe-target", .probe, ["target": .string(url.text)], owner: key, target: name)
+    return task(stage, kind, ["target": .string(url.text)], owner: key, target: name)
   }
 
   func task(
     _ stage: String, _ kind: Job.Kind, _ params: [String: JSONValue], owner: ResourceKey, target: String?
   ) -> PlannedJob {
     PlannedJob(
-      kind: kind, owner: owner, pipeline: Pipeline(from: [Pipeline.Stage(stage, .task, params)], to: []),
+      kind: kind, owner: owner,
+      pipeline: Pipeline(
+        from: [Pipeline.Stage(stage, .task, params)], to: [], credentials: credentials(of: target, stage: 0)),
       target: target)
   }
 }

@@ -101,7 +101,7 @@ extension Planner {
         hint: "drover get backuptarget lists the targets")
     }
     try checkSecrets(of: spec.source.encryption)
-    let target = targetName ?? facts.targets.filter { $0.value == backup.target }.keys.min()
+    let target = targetName ?? target(at: backup.target)
     let ours = facts.backups.filter {
       $0.value.image == backup.image && facts.targets[$0.value.targetName] == backup.target
     }
@@ -115,6 +115,10 @@ extension Planner {
       source: Pipeline.Stage("restore", .source, ["url": .string(withOptions(backup, target).text)]))
     job.pipeline.concurrency = concurrency
     job.target = target
+    // Credentials go nowhere but to the target that they are for.
+    if target.flatMap({ facts.targets[$0] }) == backup.target {
+      job.pipeline.credentials = credentials(of: target, stage: 0)
+    }
     if let completed = ours.filter({ $0.value.state == .completed }).keys.min() {
       job.reads.insert(ResourceKey(.backupBackingImage, completed), at: 0)
     }

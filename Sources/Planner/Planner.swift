@@ -30,6 +30,19 @@ public struct Planner: Sendable {
     return (path, image)
   }
 
+  /// The target that a URL means, where there is one: of two in one place the one whose credentials are known.
+  func target(at url: TargetURL) -> String? {
+    facts.targets.filter { $0.value == url }.keys.min {
+      (facts.credentials[$0] == nil ? 1 : 0, $0) < (facts.credentials[$1] == nil ? 1 : 0, $1)
+    }
+  }
+
+  /// What a stage is given that reaches a target.
+  func credentials(of target: String?, stage: Int) -> [Pipeline.CredentialUse] {
+    guard let secret = target.flatMap({ facts.credentials[$0] }) else { return [] }
+    return [Pipeline.CredentialUse(stage: stage, secret: secret)]
+  }
+
   func target(_ name: String, for key: ResourceKey) throws(Fault) -> TargetURL {
     guard let url = facts.targets[name] else {
       throw Fault(

@@ -130,6 +130,7 @@ import Testing
     #expect(try daemon.run("backup", "create", "image", "parrot", "--label", "x").status == 2)
 
     try daemon.answer("/v1/backupbackingimages", ResourceList([backup]))
+    try daemon.answer("/v1/backups", ResourceList([]))
     #expect(try daemon.run("backup", "list", "-o", "name").out == "backupbackingimage/parrot-usb\n")
 
     try daemon.answer("/v1/backupbackingimages/parrot-usb", backup)

@@ -134,6 +134,11 @@ final class FakeEngine: ControlledEngine {
     return state.withLock { $0.transfer! }
   }
 
+  func syncTarget(_ name: String, by caller: Caller) async throws -> Resource {
+    try note("sync \(name)", caller)
+    return Resource(kind: "Job", metadata: .init(name: "job-0123456789abcdef"))
+  }
+
   func inspectBackup(url: String, by caller: Caller) async throws -> [String: JSONValue] {
     try note("inspect \(url)", caller)
     return ["url": .string(url), "size": 512]

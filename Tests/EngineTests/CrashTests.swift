@@ -14,6 +14,7 @@ final class FailingCatalog: CatalogStore {
 
   func sealedValues(of secret: SecretReference) throws -> [SealedValue] { try catalog.sealedValues(of: secret) }
   func holdsSecrets() throws -> Bool { try catalog.holdsSecrets() }
+  func storeObjects(target: String) throws -> [String: String] { try catalog.storeObjects(target: target) }
 
   init(_ catalog: any CatalogStore, _ counter: CommitCounter) {
     self.catalog = catalog

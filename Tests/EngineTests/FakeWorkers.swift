@@ -219,7 +219,9 @@ final class FakeWorker: Worker {
   static func result(_ order: JobOrder, _ values: [String: JSONValue] = [:]) -> JobResult {
     guard let sink = order.pipeline.to.last else {
       var said = values
-      if order.pipeline.from.first?.stage == "probe-target", said["available"] == nil { said["available"] = true }
+      let isLook = ["probe-target", "sync-target"].contains(order.pipeline.from.first?.stage)
+      if isLook, said["available"] == nil { said["available"] = true }
+      if order.pipeline.from.first?.stage == "sync-target", said["vanished"] == nil { said["vanished"] = false }
       return JobResult(values: said)
     }
     var result = JobResult(size: 1024, checksum: String(repeating: "ab", count: 64), bytesCopied: 1024)

@@ -172,7 +172,7 @@ struct SecretTests {
     try await fixture.image("sealed", is: "ready")
     try await fixture.apply(
       EngineFixture.manifest(
-        "BackupTarget", "usb", ["backupTargetURL": "file:///nonexistent/usb", "credentialSecret": "s3"]))
+        "BackupTarget", "usb", ["backupTargetURL": "s3://usb@us-east-1/", "credentialSecret": "s3"]))
 
     let engine = fixture.engine
     for force in [false, true] {

@@ -239,3 +239,48 @@ private func restore(_ url: String, _ limit: Int? = nil, target: String? = nil) 
     #expect(fault { () throws(Fault) in try planner.probe(target: "absent") }?.code == .notFound)
   }
 }
+
+@Suite struct CredentialPlanTests {
+  private static let bucket = "s3://golden@us-east-1/images"
+  private static let keys = SecretReference(name: "keys")
+
+  private func planner() throws -> Planner {
+    var facts = facts
+    facts.targets["s3"] = try TargetURL(Self.bucket)
+    // The same place, and nobody knows how to get in.
+    facts.targets["a-twin"] = try TargetURL(Self.bucket)
+    facts.credentials["s3"] = Self.keys
+    return Planner(facts)
+  }
+
+  @Test func whatReachesTheTargetIsGivenItsSecret() throws {
+    let planner = try planner()
+    guard case .job(let backup) = try planner.plan(backup: "b1", spec: .init(image: "parrot", targetName: "s3")) else {
+      return #expect(Bool(false), "no job")
+    }
+    #expect(backup.pipeline.credentials == [.init(stage: 1, secret: Self.keys)])
+    #expect((backup.pipeline.from + backup.pipeline.to)[1].stage == "backup")
+    let url = try ImageBackupURL("\(Self.bucket)?backingImage=parrot")
+    for task in [
+      planner.inspection(of: url), try planner.probe(target: "s3"),
+      try planner.deletion(backup: "b1", spec: .init(image: "parrot", targetName: "s3")),
+    ] { #expect(task.pipeline.credentials == [.init(stage: 0, secret: Self.keys)], "\(task.kind)") }
+    #expect(try planner.probe(target: "usb").pipeline.credentials.isEmpty)
+  }
+
+  @Test func aRestoreFindsThemByItsURL() throws {
+    func planned(_ url: String, target: String? = nil) throws -> PlannedJob? {
+      let source = try restore(url, target: target)
+      let plan = try planner().plan(image: "new", uuid: "0badcafe", spec: .init(source: source))
+      if case .job(let job) = plan { return job }
+      return nil
+    }
+    let job = try #require(try planned("\(Self.bucket)/?backingImage=parrot"))
+    #expect(job.target == "s3")
+    #expect(job.pipeline.credentials == [.init(stage: 0, secret: Self.keys)])
+    #expect(job.pipeline.from[0].stage == "restore")
+    // Another place than that of the target which is named gets nothing of it.
+    let elsewhere = try #require(try planned("s3://other@us-east-1/?backingImage=parrot", target: "s3"))
+    #expect(elsewhere.pipeline.credentials.isEmpty)
+  }
+}

@@ -5,7 +5,7 @@ private let plugin = Plugin(
   name: "backup", version: "1.0",
   stages: [
     BackupStage.self, DeleteBackupTask.self, CheckDeletionTask.self, InspectBackupTask.self, ProbeTargetTask.self,
-    VerifyTargetTask.self, CollectTargetTask.self,
+    SyncTargetTask.self, VerifyTargetTask.self, CollectTargetTask.self,
   ])
 
 @c @implementation

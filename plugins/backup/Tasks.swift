@@ -58,12 +58,19 @@ enum CheckDeletionTask: Stage {
 /// `inspect-backup`: what an image's backup is.
 enum InspectBackupTask: Stage {
   static let name = "inspect-backup"
-  static let summary = "tell what an image's backup is"
+  static let summary = "tell what a backup of an image or a volume is"
   static let roles: Roles = .task
   static let params: [String: Parameter]? = ["url": Parameter(required: true, "URL of the backup")]
 
   static func run(_ request: OpenRequest, host: any Host) throws {
-    let url = try ImageBackupURL(request.params(as: URLParams.self).url)
+    let text = try request.params(as: URLParams.self).url
+    guard !VolumeBackupURL.isMeant(by: text) else {
+      let url = try VolumeBackupURL(text)
+      let (volume, backup) = try request.openStore(url.target).completeVolumeBackup(url)
+      let image = volume.backingImageName.isEmpty ? nil : volume.backingImageName
+      return try host.emit("result", FoundVolumeRecord(url, nil, .success(backup), image))
+    }
+    let url = try ImageBackupURL(text)
     let config = try request.openStore(url.target).completeImage(url)
     try host.emit("result", InspectionRecord(url, config))
   }

@@ -31,6 +31,13 @@ public protocol ObjectStore: AnyObject, Sendable {
     visit: (String) throws(StoreError) -> Void
   ) throws(StoreError)
 
+  /// As `visit`, with the object's version: a text that is another whenever the content is, as far as a listing tells. Empty
+  /// where nothing is told of it.
+  func survey(
+    _ folder: String, depth: Int, deadline: Deadline, enter: (String) -> Bool,
+    visit: (_ path: String, _ version: String) throws(StoreError) -> Void
+  ) throws(StoreError)
+
   /// Reads a whole object into the beginning of `buffer` and returns its length; nil: certainly not there. One that is
   /// longer than the buffer is an error of code `bad-block`.
   func read(_ path: String, into buffer: UnsafeMutableRawBufferPointer, deadline: Deadline) throws(StoreError) -> Int?
@@ -66,6 +73,16 @@ extension ObjectStore {
       guard error.code == .badBlock else { throw error }
     }
     try remove(path, deadline: deadline)
+  }
+
+  public func survey(
+    _ folder: String, depth: Int, deadline: Deadline, enter: (String) -> Bool,
+    visit: (_ path: String, _ version: String) throws(StoreError) -> Void
+  ) throws(StoreError) {
+    try self.visit(folder, depth: depth, deadline: deadline, enter: enter) { (path) throws(StoreError) in
+      guard let status = try status(of: "\(folder)/\(path)", deadline: deadline) else { return }
+      try visit(path, "\(status.size) \(status.modified)")
+    }
   }
 }
 

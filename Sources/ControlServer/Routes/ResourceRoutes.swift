@@ -2,11 +2,17 @@ import ControlAPI
 import DroverModel
 import Hummingbird
 
-/// Objects of the kinds that can be applied, and jobs, which can only be read.
+/// Objects of the kinds that can be applied; volumes' backups, which can be read and forgotten; and jobs, which can only be
+/// read.
 enum ResourceRoutes {
   static let all =
     ResourceKind.allCases.flatMap { kind in
-      reading(kind) + (kind == .job ? [] : changing(kind, at: APIPath.object(ResourceKey(kind, "{name}"))))
+      let object = APIPath.object(ResourceKey(kind, "{name}"))
+      return switch kind {
+      case .job: reading(kind)
+      case .backup: reading(kind) + [deletion(kind, at: object)]
+      default: reading(kind) + changing(kind, at: object)
+      }
     } + namespaced
 
   /// A Secret outside the default namespace.
@@ -35,7 +41,7 @@ enum ResourceRoutes {
     let object = APIPath.object(ResourceKey(kind, "{name}"))
     let filters: Set = kind == .job ? [APIQuery.labels, APIQuery.owner] : [APIQuery.labels]
     return [
-      Route(.get, APIPath.collection(kind), query: filters) { .json(ResourceList(try await list(kind, $0))) },
+      Route(.get, APIPath.collection(kind), query: filters) { try .json(ResourceList(await list(kind, $0))) },
       Route(.get, object, query: [APIQuery.describe]) { try await show(kind, $0) },
       Route(.get, APIPath.describe(ResourceKey(kind, "{name}"))) { call in
         .json(try await call.engine.describe(try key(kind, call)))
@@ -66,12 +72,16 @@ enum ResourceRoutes {
     return [
       Route(.put, object, query: options) { try await apply($0, kind, to: try key(kind, $0)) },
       Route(.post, APIPath.collection(kind), query: options) { try await apply($0, kind, to: nil) },
-      Route(.delete, object, query: [APIQuery.force]) { call in
-        let job = try await call.engine.delete(
-          try key(kind, call), force: try call.flag(APIQuery.force), by: call.caller)
-        return .json(DeleteResponse(job: job), status: job == nil ? .ok : .accepted)
-      },
+      deletion(kind, at: object),
     ]
+  }
+
+  private static func deletion(_ kind: ResourceKind, at object: String) -> Route {
+    Route(.delete, object, query: [APIQuery.force]) { call in
+      let job = try await call.engine.delete(
+        try key(kind, call), force: try call.flag(APIQuery.force), by: call.caller)
+      return .json(DeleteResponse(job: job), status: job == nil ? .ok : .accepted)
+    }
   }
 
   private static func apply(_ call: Call, _ kind: ResourceKind, to key: ResourceKey?) async throws -> Response {

@@ -15,6 +15,13 @@ enum JSONText {
 }
 
 extension Response {
+  static func json(_ list: ResourceList) throws -> Response {
+    var bytes = try list.encoded()
+    bytes.append(UInt8(ascii: "\n"))
+    return Response(
+      status: .ok, headers: [.contentType: "application/json"], body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
+  }
+
   static func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) -> Response {
     Response(
       status: status, headers: [.contentType: "application/json"], body: .init(byteBuffer: JSONText.line(value)))

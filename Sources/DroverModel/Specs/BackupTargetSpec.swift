@@ -17,6 +17,12 @@ extension BackupTarget {
       self.credentialSecret = credentialSecret
       self.inert = inert
     }
+
+    /// The Secret that what reaches the store must be given; nil where the store wants none.
+    public var credentials: SecretReference? {
+      guard case .bucket = url.place else { return nil }
+      return credentialSecret.map { SecretReference(name: $0) }
+    }
   }
 }
 

@@ -120,6 +120,11 @@ public struct ResourceDocument: Sendable {
     guard kind != .job else {
       throw Fault(.invalid, "a Job can't be applied", hint: "jobs come from other objects; see drover job --help")
     }
+    guard kind != .backup else {
+      throw Fault(
+        .notSupported, "a Backup can't be applied: this version of Drover makes no backups of volumes",
+        hint: "those in a store get their records by themselves; see drover target sync")
+    }
     guard name == kind.manifestName else {
       throw Fault(.invalid, "kind \"\(name)\" is written \(kind.manifestName) in a manifest")
     }

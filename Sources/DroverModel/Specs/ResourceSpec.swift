@@ -23,6 +23,7 @@ public enum ResourceSpec: Sendable, Hashable {
       // What the catalog has of it: the values are not part of the object.
       let type = fields["type"]?.string ?? Secret.Spec().type
       return CheckedSpec(spec: .secret(Secret.Spec(type: type)), fields: fields, warnings: [])
+    case .backup: throw Fault(.notSupported, "a Backup can't be applied by this version of Drover")
     case .job:
       throw Fault(.invalid, "a Job has no spec")
     }

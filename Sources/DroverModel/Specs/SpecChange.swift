@@ -66,6 +66,10 @@ extension BackupBackingImage.Spec {
   /// What differs in `new`. A backup stands in the store as it was written; only a failed one may be asked for anew.
   public func changes(to new: Self, name: String, state: BackupBackingImage.State) -> [SpecChange] {
     let failed = state == .error
+    // Who backs up what a record only mirrored makes it his own; the store says whether it holds the same.
+    if !userCreated, new.userCreated, image == new.image, targetName == new.targetName {
+      return [SpecChange("spec.userCreated", restartsWork: true)] + inertChanges(inert, new.inert)
+    }
     var changes: [SpecChange] = []
     func compare(_ field: String, _ same: Bool) {
       guard !same else { return }

@@ -61,7 +61,7 @@ extension BackupBackingImage {
     /// What is missing takes its first value; a `state` that is not known is `Unknown`.
     public init(_ fields: [String: JSONValue]) {
       self.init(
-        state: fields["state"]?.string.map { State(rawValue: $0) ?? .unknown } ?? .pending,
+        state: State(inStatus: fields),
         progress: fields["progress"]?.int.map(Int.init) ?? 0, error: fields["error"]?.string ?? "",
         url: fields["url"]?.string, backingImage: fields["backingImage"]?.string ?? "",
         checksum: fields["checksum"]?.string, size: fields["size"]?.int,
@@ -85,5 +85,12 @@ extension BackupBackingImage {
         "newlyUploadedDataSize": .of(newlyUploadedDataSize), "job": .of(job),
       ])
     }
+  }
+}
+
+extension BackupBackingImage.State {
+  /// Of a whole status: pending where there is none, unknown where it is not a known one.
+  public init(inStatus fields: [String: JSONValue]) {
+    self = fields["state"]?.string.map { Self(rawValue: $0) ?? .unknown } ?? .pending
   }
 }

@@ -44,7 +44,7 @@ public struct ImageBackupURL: Sendable, Hashable, CustomStringConvertible {
 
   /// The rule of the worker's own reader: each form of the escape of `&` is replaced once, and the bare `u0026` only
   /// in the query and before a key of it, since it may well be part of a folder's name.
-  private static func unquoted(_ text: String) -> String {
+  static func unquoted(_ text: String) -> String {
     var text = text
     while let first = text.first, first == "\"" || first == "'" || first.isWhitespace { text.removeFirst() }
     while let last = text.last, last == "\"" || last == "'" || last.isWhitespace { text.removeLast() }

@@ -78,6 +78,15 @@ final class Catalog: CatalogStore {
             try secret.delete(from: database)
             for value in values { try value.put(into: database, of: secret) }
           case .deleteSecret(let secret): try secret.delete(from: database)
+          case .putStoreObject(let target, let path, let version):
+            try database.execute(
+              sql: "INSERT OR REPLACE INTO store_object (target, path, version) VALUES (?, ?, ?)",
+              arguments: [target, path, version])
+          case .deleteStoreObject(let target, let path):
+            try database.execute(
+              sql: "DELETE FROM store_object WHERE target = ? AND path = ?", arguments: [target, path])
+          case .deleteStoreObjects(let target):
+            try database.execute(sql: "DELETE FROM store_object WHERE target = ?", arguments: [target])
           case .putJob(let record): try record.put(into: database)
           case .deleteJob(let id): try database.execute(sql: "DELETE FROM job WHERE id = ?", arguments: [id])
           case .putCheckpoint(let job, let checkpoint):
@@ -96,6 +105,14 @@ final class Catalog: CatalogStore {
       }
     } catch let error as DatabaseError {
       throw Self.fault("write to", pool.path, error)
+    }
+  }
+
+  func storeObjects(target: String) throws -> [String: String] {
+    try reading { database in
+      let rows = try Row.fetchAll(
+        database, sql: "SELECT path, version FROM store_object WHERE target = ?", arguments: [target])
+      return Dictionary(uniqueKeysWithValues: rows.map { ($0["path"], $0["version"]) })
     }
   }
 

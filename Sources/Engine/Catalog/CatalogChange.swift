@@ -10,6 +10,11 @@ enum CatalogChange: Sendable, Hashable {
   /// All values of the Secret, in the place of those that it had.
   case putSecret(SecretReference, [SealedValue])
   case deleteSecret(SecretReference)
+  /// What was seen of a store, by the target's name: the version of an object that was read.
+  case putStoreObject(target: String, path: String, version: String)
+  case deleteStoreObject(target: String, path: String)
+  /// All of a target.
+  case deleteStoreObjects(target: String)
   case putJob(JobRecord)
   /// With its checkpoint and its decisions. Its events stay.
   case deleteJob(String)
@@ -42,6 +47,8 @@ protocol CatalogStore: Sendable {
   func checkpoint(job: String) throws -> Checkpoint?
   /// By key; empty where the Secret is not there.
   func sealedValues(of secret: SecretReference) throws -> [SealedValue]
+  /// The versions that were seen in a target's store, by path.
+  func storeObjects(target: String) throws -> [String: String]
   /// Whether any value is sealed.
   func holdsSecrets() throws -> Bool
   /// In ascending order, after `seq`.

@@ -103,6 +103,18 @@ enum CatalogMigrations {
           ) WITHOUT ROWID, STRICT;
           """)
     }
+    migrator.registerMigration("store-objects") { database in
+      // The local index of each target: what was read of its store, and in which version.
+      try database.execute(
+        sql: """
+          CREATE TABLE store_object (
+            target TEXT NOT NULL,
+            path TEXT NOT NULL,
+            version TEXT NOT NULL,
+            PRIMARY KEY (target, path)
+          ) WITHOUT ROWID, STRICT;
+          """)
+    }
     return migrator
   }
 }

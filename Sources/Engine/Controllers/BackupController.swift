@@ -70,6 +70,43 @@ enum BackupController {
     return status.fields
   }
 
+  /// What a look at the store found of a backup; see `SyncTargetTask`.
+  static func synced(_ old: [String: JSONValue], _ found: FoundBackup, now: Double) -> [String: JSONValue] {
+    let state = found.fields["state"]?.string.flatMap(BackupBackingImage.State.init(rawValue:)) ?? .unknown
+    let error = found.fields["error"]?.string ?? ""
+    let progress = state == .completed ? 100 : 0
+    let time = Timestamp.text(now)
+    switch found.name {
+    case .image(let image):
+      let known = old.isEmpty ? BackupBackingImage.Status(backingImage: image) : BackupBackingImage.Status(old)
+      var status = described(known, by: found.fields)
+      status.state = state
+      status.error = error
+      status.progress = progress
+      status.lastSyncedAt = time
+      return status.fields
+    case .backup:
+      // The look tells all of it but what only this host knows.
+      var status = Backup.Status(found.fields)
+      status.progress = progress
+      status.lastSyncedAt = time
+      status.lastVerified = Backup.Status(old).lastVerified
+      return status.fields
+    }
+  }
+
+  /// The name of the object for a backup that was found: its own, else `NAME-TARGET`, else `NAME-` and random digits.
+  static func name(
+    of stored: String, target: String, random: () -> String, isFree: (String) -> Bool
+  ) -> String {
+    let name = stored.lowercased()
+    for candidate in [name, "\(name)-\(target)"] where isFree(candidate) { return candidate }
+    while true {
+      let candidate = "\(name)-\(random())"
+      if isFree(candidate) { return candidate }
+    }
+  }
+
   private static func delete(_ old: [String: JSONValue], _ record: JobRecord) -> [String: JSONValue] {
     var status = BackupBackingImage.Status(old)
     status.job = record.job.id

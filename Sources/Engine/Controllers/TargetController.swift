@@ -6,12 +6,17 @@ enum TargetController {
     if record.job.kind == .verify, record.job.state == .succeeded {
       return VerificationController.advanced(old, record.job, now: now)
     }
-    guard record.job.kind == .probe else { return old }
-    if record.job.state == .succeeded { return probed(old, problem(in: record.job.result), now: now) }
+    guard record.job.kind.isLook else { return old }
+    if record.job.state == .succeeded {
+      return probed(old, problem(in: record.job.result), missing: missing(in: record.job.result), now: now)
+    }
     return record.job.error.map { probed(old, $0, now: now) } ?? old
   }
 
-  /// Why the store can't be used, by what the stage `probe-target` answered; nil where it can. To the stage that is an
+  /// Whether the stage `sync-target` found nothing at all where backups were known; nil where it did not look.
+  static func missing(in answer: [String: JSONValue]) -> Bool? { answer["vanished"]?.bool }
+
+  /// Why the store can't be used, by what the stages `probe-target` and `sync-target` answered; nil where it can. To the stage that is an
   /// answer like the other: its task has succeeded.
   static func problem(in answer: [String: JSONValue]) -> Fault? {
     guard answer["available"]?.bool != true else { return nil }
@@ -28,8 +33,12 @@ enum TargetController {
     return status.fields
   }
 
-  /// - Parameter fault: Why the store can't be used; nil where it can.
-  static func probed(_ old: [String: JSONValue], _ fault: Fault?, now: Double) -> [String: JSONValue] {
+  /// - Parameters:
+  ///   - fault: Why the store can't be used; nil where it can.
+  ///   - missing: Nothing is there where backups were known; nil where nobody looked for them.
+  static func probed(
+    _ old: [String: JSONValue], _ fault: Fault?, missing: Bool? = nil, now: Double
+  ) -> [String: JSONValue] {
     var status = BackupTarget.Status(old)
     let time = Timestamp.text(now)
     let before = status.conditions.first
@@ -39,8 +48,22 @@ enum TargetController {
     condition.lastTransitionTime =
       before?.status == condition.status ? before?.lastTransitionTime ?? time : time
     status.available = fault == nil
-    status.conditions = [condition]
-    if fault == nil { status.lastSyncedAt = time }
+    let others = status.conditions.dropFirst()
+    switch missing {
+    case nil: status.conditions = [condition] + others
+    case false?: status.conditions = [condition]
+    case true?:
+      var empty = BackupTarget.Status.Condition(
+        type: emptyType, status: true, reason: "store-empty",
+        message: "the store holds nothing at all, but backups in it are known; none of them is forgotten. Is its file "
+          + "system mounted? If the backups are gone for good, drover backup delete NAME --force forgets them")
+      empty.lastProbeTime = time
+      empty.lastTransitionTime = others.first { $0.type == emptyType }?.lastTransitionTime ?? time
+      status.conditions = [condition, empty]
+    }
+    if fault == nil, missing != nil { status.lastSyncedAt = time }
     return status.fields
   }
+
+  private static let emptyType = "Empty"
 }

@@ -41,6 +41,7 @@ extension Engine {
     try catalog.commit(changes)
 
     machines[id] = machine
+    if record.job.kind.writesOwner { touch(record.job.owner) }
     if let owner { keep(owner) }
     for member in judged { resources[member.key] = member }
     if !changes.isEmpty { changed.raise() }
@@ -88,7 +89,7 @@ extension Engine {
       }
     case .backupBackingImage: owner.status = BackupController.reflect(old, record)
     case .backupTarget: owner.status = TargetController.reflect(old, record, now: environment.now())
-    case .secret, .job: break
+    case .backup, .secret, .job: break
     }
     // A deletion that failed is over: the object stays, and may be deleted again.
     if record.job.kind == .deleteBackup, record.job.state.isFinal { owner.deleting = false }
@@ -186,10 +187,12 @@ extension Engine {
     guard let record = machines[id]?.record else { return }
     do {
       try fence(id)
-      // What is to be discarded can be removed without a key.
-      let secrets =
-        mode == .discard
-        ? (try? secrets(for: record.job.pipeline)) ?? [] : try secrets(for: record.job.pipeline)
+      if mode == .run, record.job.kind == .sync {
+        let run = try beginSync(record.job.owner.name)
+        try Folder.writeDurably("\(layout.job(id))/seen", run.file)
+        syncs[id] = run
+      }
+      let secrets = try mode == .discard ? secrets(toDiscard: record.job) : secrets(for: record.job.pipeline)
       let order = JobOrder(
         mode: mode, job: id, attempt: record.job.attempt, pipeline: record.job.pipeline, jobFolder: layout.job(id),
         pluginFolders: configuration.pluginFolders, concurrency: configuration.concurrency,
@@ -203,6 +206,7 @@ extension Engine {
       let (events, continuation) = AsyncStream<WorkerEvent>.makeStream()
       let log = log(id)
       let now = environment.now
+      let isSync = record.job.kind == .sync
       session.worker = try withExtendedLifetime(stream) {
         try environment.launcher.launch(
           .order(order), secrets: secrets.map(\.bytes), descriptors: descriptors
@@ -212,6 +216,7 @@ extension Engine {
           case .said(.progress(let progress)): session.progress = progress
           case .said(.log(let level, let message)):
             log.append(level, message, attempt: session.attempt, time: now())
+          case .said(.record) where isSync: continuation.yield(event)
           case .said(.record), .said(.hello): break
           case .used(let usage):
             log.append(.info, Self.text(usage), attempt: session.attempt, time: now())
@@ -270,14 +275,24 @@ extension Engine {
     switch event {
     case .said(.planned(let plan)): deliver(id) { $0.planned(plan) }
     case .said(.checkpoint(let checkpoint)): deliver(id) { $0.checkpoint(checkpoint) }
-    case .said(.finished(let result)): deliver(id) { $0.finished(result, now: now) }
+    case .said(.record(_, let kind, let value)): syncs[id]?.note(kind, value)
+    case .said(.finished(let result)):
+      do {
+        if let run = syncs.removeValue(forKey: id), outdatedJobs.contains(id) == false {
+          try absorb(run, result.values)
+        }
+        deliver(id) { $0.finished(result, now: now) }
+      } catch {
+        let fault = error as? Fault ?? Fault(.internalError, "\(error)", retry: .transient)
+        deliver(id) { $0.failed(fault) }
+      }
     case .said(.failed(let fault)):
       // What is to be deleted and is not there is deleted.
       let isDone = fault.code == .notFound && machines[id]?.record.job.kind == .deleteBackup
       deliver(id) { isDone ? $0.finished(JobResult(), now: now) : $0.failed(fault) }
       // What a job has met, everybody else should know.
       if [.targetUnreachable, .credentialsRefused].contains(fault.code), let target = machines[id]?.record.job.target,
-        machines[id]?.record.job.kind != .probe
+        machines[id]?.record.job.kind.isLook != true
       {
         probed[target] = nil
         pollTargets()
@@ -307,11 +322,18 @@ extension Engine {
     streams[record.job.id] = nil
     unswept.insert(record.job.id)
     close(record.job.id)
-    if record.job.kind == .probe {
-      probed[record.job.owner.name] = environment.now()
-      if record.job.state == .succeeded, TargetController.problem(in: record.job.result) == nil {
-        wakeJobs(about: record.job.owner)
+    if record.job.kind.isLook {
+      let name = record.job.owner.name
+      probed[name] = environment.now()
+      syncs[record.job.id] = nil
+      // A target that answers is listed at once; and one that has changed meanwhile is looked at again.
+      let isOutdated = outdatedJobs.remove(record.job.id) != nil
+      let isThere = record.job.state == .succeeded && TargetController.problem(in: record.job.result) == nil
+      if isOutdated || (record.job.kind == .probe && isThere) {
+        probed[name] = nil
+        pollTargets()
       }
+      if isThere { wakeJobs(about: record.job.owner) }
     }
     if resources[record.job.owner]?.deleting == true { continueDeletion(record.job.owner) }
     wanted.raise()

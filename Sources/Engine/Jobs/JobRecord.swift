@@ -37,7 +37,7 @@ struct JobRecord: Sendable, Hashable {
 
 extension Job.Kind {
   /// The job changes its owner, so no other that does may run beside it.
-  var writesOwner: Bool { self != .save && self != .probe && self != .inspect && !tendsStore }
+  var writesOwner: Bool { self != .save && self != .inspect && !isLook && !tendsStore }
 
   /// An attempt that ends early may leave something unfinished on disk or in a store.
   var leavesTraces: Bool { !isTask && self != .save }
@@ -46,7 +46,10 @@ extension Job.Kind {
   var streams: Bool { self == .upload || self == .save }
 
   /// Short and without data: counted apart, so that hours of copying don't keep it waiting.
-  var isTask: Bool { self == .probe || self == .inspect || self == .deleteBackup }
+  var isTask: Bool { isLook || self == .inspect || self == .deleteBackup }
+
+  /// Its answer says whether its owner, a target, can be used.
+  var isLook: Bool { self == .probe || self == .sync }
 
   var usualPriority: Int {
     if streams { 20 } else if isTask { 10 } else { 0 }

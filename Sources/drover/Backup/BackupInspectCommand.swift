@@ -34,11 +34,21 @@ struct BackupReference {
 
   /// Of the store.
   func url(_ daemon: Daemon) throws -> String {
-    if isURL { return try ImageBackupURL(text, field: "the backup").text }
-    let key = try ObjectReference.key(.backupBackingImage, text)
-    let status = BackupBackingImage.Status(try daemon.resource(key).status)
-    guard let url = status.url else {
-      throw Fault(.conflict, "\(key) has no URL yet: it is \(status.state.rawValue)")
+    if isURL {
+      return VolumeBackupURL.isMeant(by: text)
+        ? try VolumeBackupURL(text, field: "the backup").text : try ImageBackupURL(text, field: "the backup").text
+    }
+    var key = try ObjectReference.key(.backupBackingImage, text)
+    let found = try daemon.resourceIfPresent(key)
+    // The name of a volume's backup, where no image's has it.
+    let volumes = ResourceKey(.backup, key.name)
+    if found == nil, let backup = try daemon.resourceIfPresent(volumes) {
+      key = volumes
+      if let url = backup.status["url"]?.string { return url }
+    }
+    let status = try found?.status ?? daemon.resource(key).status
+    guard let url = status["url"]?.string else {
+      throw Fault(.conflict, "\(key) has no URL yet: it is \(status["state"]?.string ?? "unknown")")
     }
     return url
   }

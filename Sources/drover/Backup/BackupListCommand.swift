@@ -14,7 +14,16 @@ struct BackupListCommand: ParsableCommand {
 
   func run() throws {
     if let selector { _ = try LabelSelector(selector) }
-    try ObjectOutput(format: output.format).show(
-      try connection.daemon.resources(.backupBackingImage, labels: selector))
+    let daemon = connection.daemon
+    let images = try daemon.resources(.backupBackingImage, labels: selector)
+    let volumes = try daemon.resources(.backup, labels: selector)
+    let output = ObjectOutput(format: output.format)
+    switch output.format {
+    case .json, .yaml, .name: try output.show(images + volumes)
+    case .table, .wide:
+      // Two kinds, two tables; an empty one only where both are.
+      if !images.isEmpty || volumes.isEmpty { try output.show(images) }
+      if !volumes.isEmpty { try output.show(volumes) }
+    }
   }
 }

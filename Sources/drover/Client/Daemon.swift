@@ -39,6 +39,9 @@ struct Daemon {
     return response?.job
   }
 
+  /// The job that looks what is new in a target.
+  func sync(_ target: ResourceKey) throws -> Resource { try client.post(APIPath.sync(target: target.name)) }
+
   func act(_ action: JobAction, job: String) throws -> Resource {
     try client.post(APIPath.action(action, job: try ObjectReference.key(.job, job).name))
   }

@@ -48,6 +48,25 @@ struct ObjectColumns {
           text(status.url), text(status.error),
         ]
       }
+    case .backup:
+      header = ["NAME", "STATE", "VOLUME", "SNAPSHOT", "IMAGE", "TARGET", "SIZE", "AGE"]
+      row = { backup in
+        let status = Backup.Status(backup.status)
+        return [
+          backup.metadata.name, status.state.rawValue, text(status.volumeName), text(status.snapshotName),
+          text(status.volumeBackingImageName), text(backup.spec["backupTargetName"]?.string), size(status.size),
+          age(backup),
+        ]
+      }
+      guard wide else { return }
+      add(["INCREMENTAL", "COMPRESSION", "LABELS", "URL", "ERROR"]) { backup in
+        let status = Backup.Status(backup.status)
+        let labels = status.labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        return [
+          status.isIncremental ? "yes" : "no", text(status.compressionMethod), text(labels.joined(separator: ",")),
+          text(status.url), text(status.error),
+        ]
+      }
     case .backupTarget:
       header = ["NAME", "AVAILABLE", "URL", "SYNCED", "AGE"]
       row = { target in

@@ -12,7 +12,7 @@ enum Goal {
     case "deleted": self = .deleted
     case "ready" where kind == .backingImage || kind == .backupTarget: self = .done
     case "available" where kind == .backupTarget: self = .done
-    case "completed" where kind == .backupBackingImage: self = .done
+    case "completed" where kind == .backupBackingImage || kind == .backup: self = .done
     case "succeeded" where kind == .job: self = .done
     case "attached", "detached":
       throw Fault(.notSupported, "--for \(text) is for volumes, which this version of Drover does not have")
@@ -34,7 +34,7 @@ enum Goal {
   static func word(_ kind: ResourceKind) -> String {
     switch kind {
     case .backingImage: "ready"
-    case .backupBackingImage: "completed"
+    case .backupBackingImage, .backup: "completed"
     case .backupTarget: "available"
     case .secret: "kept"
     case .job: "succeeded"
@@ -79,6 +79,11 @@ enum Standing {
       let code = condition.reason.isEmpty ? .targetUnreachable : Fault.Code(rawValue: condition.reason)
       let fault = Fault(code.exitCode == 1 ? .targetUnreachable : code, condition.message)
       self = .failed(condition.message, fault)
+    case .backup:
+      let status = Backup.Status(resource.status)
+      self =
+        status.state == .completed
+        ? .reached : .onTheWay(status.error.isEmpty ? status.state.rawValue : status.error)
     case .secret: self = .reached
     case .job:
       switch resource.status["state"]?.string {

@@ -68,10 +68,13 @@ enum Passphrase {
     }
     var count = 0
     while count < room.count {
-      // A signal ends the wait, where it would only interrupt the reading for as long as its handler runs.
+      // A signal ends the wait, where it would only interrupt the reading for as long as its handler runs. It may also come
+      // right before a wait begins, which is why none is long.
       var wanted = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-      while poll(&wanted, 1, -1) < 0, errno == EINTR {
+      while true {
         if Interrupts.isPending { throw Fault(.cancelled, "interrupted") }
+        let ready = poll(&wanted, 1, 250)
+        if ready > 0 || (ready < 0 && errno != EINTR) { break }
       }
       let got = Glibc.read(descriptor, room.baseAddress! + count, room.count - count)
       if got < 0 {

@@ -4,31 +4,6 @@ import Glibc
 import LinuxSystem
 import TestKit
 
-/// `rclone serve nfs`: version 3 without a port mapper; it serves one folder under every path.
-final class RcloneNFS: Sendable {
-  static var isMissing: String? { TestTool.path("rclone") == nil ? "rclone is not here" : nil }
-
-  let port: UInt16
-  let root: TemporaryFolder
-  private let server: ServerProcess
-  private let cache = TemporaryFolder("rclone-cache")
-
-  init(port: UInt16 = ServerProcess.freePort(), root: TemporaryFolder = TemporaryFolder("rclone-nfs")) throws {
-    guard let rclone = TestTool.path("rclone") else { throw SystemError("find rclone", errno: ENOENT) }
-    self.port = port
-    self.root = root
-    server = try ServerProcess(
-      [
-        rclone, "serve", "nfs", "--config", "/dev/null", "--addr", "127.0.0.1:\(port)", "--vfs-cache-mode", "full",
-        "--vfs-write-back", "0s", "--cache-dir", cache.path, "--dir-cache-time", "1s", root.path,
-      ], port: port, log: cache("log"))
-  }
-
-  func stop() { server.stop() }
-
-  var url: String { "nfs://127.0.0.1:/?nfsOptions=nfsvers=3,port=\(port),mountport=\(port)" }
-}
-
 /// `nfs-ganesha` with a port mapper of its own, in a network of its own, so that it disturbs no other. A relay leads in.
 final class Ganesha: Sendable {
   static let shared: Ganesha? = try? Ganesha()

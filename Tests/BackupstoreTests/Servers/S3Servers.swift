@@ -7,31 +7,7 @@ import TestKit
 
 @testable import Backupstore
 
-/// `rclone serve s3`: checks signatures; an object is a plain file below `root`, a bucket a folder in it.
-final class RcloneS3: Sendable {
-  static let accessKey = "DROVERTESTKEY"
-  static let secretKey = "a/secret+that=needs%care"
-  static let shared: RcloneS3? = try? RcloneS3()
-  static var isMissing: String? { shared == nil ? "rclone can't be started here" : nil }
-
-  let port: UInt16
-  let root: TemporaryFolder
-  private let server: ServerProcess
-
-  init(port: UInt16 = ServerProcess.freePort(), root: TemporaryFolder = TemporaryFolder("rclone-s3")) throws {
-    guard let rclone = TestTool.path("rclone") else { throw SystemError("find rclone", errno: ENOENT) }
-    self.port = port
-    self.root = root
-    server = try ServerProcess(
-      [
-        rclone, "serve", "s3", "--config", "/dev/null", "--addr", "127.0.0.1:\(port)", "--vfs-cache-mode", "off",
-        "--auth-key", "\(Self.accessKey),\(Self.secretKey)", root.path,
-      ], port: port, log: "\(root.path).log")
-    unlink("\(root.path).log")
-  }
-
-  func stop() { server.stop() }
-
+extension RcloneS3 {
   func makeBucket() throws -> String {
     let name = "bucket-\(UUID().uuidString.prefix(8).lowercased())"
     let url = try StoreURL("s3://\(name)@us-east-1/")
@@ -48,7 +24,7 @@ final class RcloneS3: Sendable {
     StoreCredentials(
       [
         "AWS_ACCESS_KEY_ID": Self.accessKey, "AWS_SECRET_ACCESS_KEY": Self.secretKey,
-        "AWS_ENDPOINTS": "http://127.0.0.1:\(port)",
+        "AWS_ENDPOINTS": endpoint,
       ].merging(more) { $1 })
   }
 }

@@ -73,6 +73,22 @@ public final class FileStore: ObjectStore {
     try descend(folder, prefix: "", depth: depth, deadline: deadline, enter: enter, visit: visit)
   }
 
+  public func survey(
+    _ folder: String, depth: Int, deadline: Deadline, enter: (String) -> Bool,
+    visit: (_ path: String, _ version: String) throws(StoreError) -> Void
+  ) throws(StoreError) {
+    try self.visit(folder, depth: depth, deadline: deadline, enter: enter) { (path) throws(StoreError) in
+      let found: FileStatus?
+      do throws(SystemError) { found = try FileStatus.of(absolute("\(folder)/\(path)")) } catch {
+        throw failure(error, writing: false)
+      }
+      guard let status = found, status.isRegular else { return }
+      // What replaces a file has another inode, also where the clock is coarse or was set back.
+      try visit(
+        path, "\(status.size) \(status.modifiedNanoseconds) \(status.changedNanoseconds) \(status.inode)")
+    }
+  }
+
   private func descend(
     _ folder: String, prefix: String, depth: Int, deadline: Deadline, enter: (String) -> Bool,
     visit: (String) throws(StoreError) -> Void

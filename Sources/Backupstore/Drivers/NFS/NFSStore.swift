@@ -67,6 +67,20 @@ public final class NFSStore: ObjectStore {
     try descend(folder, prefix: "", depth: depth, deadline: deadline, enter: enter, visit: visit)
   }
 
+  public func survey(
+    _ folder: String, depth: Int, deadline: Deadline, enter: (String) -> Bool,
+    visit: (_ path: String, _ version: String) throws(StoreError) -> Void
+  ) throws(StoreError) {
+    try self.visit(folder, depth: depth, deadline: deadline, enter: enter) { (path) throws(StoreError) in
+      let place = "\(folder)/\(path)"
+      let status = try pool.perform("look at \(place)", deadline) { (mount, limit) throws(NFSError) in
+        try mount.status("/\(place)", deadline: limit)
+      }
+      guard let status, status.isRegular else { return }
+      try visit(path, "\(status.size) \(status.modifiedNanoseconds) \(status.inode)")
+    }
+  }
+
   private func descend(
     _ folder: String, prefix: String, depth: Int, deadline: Deadline, enter: (String) -> Bool,
     visit: (String) throws(StoreError) -> Void

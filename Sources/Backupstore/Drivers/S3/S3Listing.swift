@@ -2,6 +2,8 @@
 struct S3Listing: Equatable {
   /// Whole keys.
   var keys: [String] = []
+  /// Of each key: ETag, size and time as the server wrote them, of which each may be missing.
+  var versions: [String] = []
   /// Whole prefixes, with their trailing slash.
   var prefixes: [String] = []
   /// Where the next page begins; nil: this is the last one.
@@ -19,6 +21,7 @@ struct S3Listing: Equatable {
     var isTruncated: Bool?
     var token: String?
     var isEncoded = false
+    var version: [String: String] = [:]
     while let event = try scanner.next() {
       switch event {
       case .open(let name):
@@ -31,6 +34,10 @@ struct S3Listing: Equatable {
       case .close:
         switch path.dropFirst().joined(separator: "/") {
         case "Contents/Key": keys.append(text)
+        case "Contents/ETag", "Contents/Size", "Contents/LastModified": version[path.last ?? ""] = text
+        case "Contents":
+          versions.append(["ETag", "Size", "LastModified"].map { version[$0] ?? "" }.joined(separator: " "))
+          version = [:]
         case "CommonPrefixes/Prefix": prefixes.append(text)
         case "NextContinuationToken": token = text
         case "EncodingType": isEncoded = text == "url"
@@ -43,6 +50,7 @@ struct S3Listing: Equatable {
         text = ""
       }
     }
+    guard keys.count == versions.count else { throw .init("an object has no name, or several") }
     guard let isTruncated else { throw .init("it does not say whether more follows") }
     if isTruncated {
       guard let token, !token.isEmpty else { throw .init("more follows, but it does not say where") }

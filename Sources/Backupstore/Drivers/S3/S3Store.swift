@@ -65,16 +65,25 @@ public final class S3Store: ObjectStore {
     _ folder: String, depth: Int, deadline: Deadline, enter: (String) -> Bool,
     visit: (String) throws(StoreError) -> Void
   ) throws(StoreError) {
+    try survey(folder, depth: depth, deadline: deadline, enter: enter) { (path, _) throws(StoreError) in
+      try visit(path)
+    }
+  }
+
+  public func survey(
+    _ folder: String, depth: Int, deadline: Deadline, enter: (String) -> Bool,
+    visit: (_ path: String, _ version: String) throws(StoreError) -> Void
+  ) throws(StoreError) {
     let prefix = "\(self.prefix)\(folder)/"
     try pages(of: prefix, delimiter: depth > 1 ? nil : "/", doing: "list \(folder)", deadline) {
       (page) throws(StoreError) in
-      for key in page.keys {
+      for (key, version) in zip(page.keys, page.versions) {
         let path = key.utf8.dropFirst(prefix.utf8.count)
         let parts = path.split(separator: slash, omittingEmptySubsequences: false)
         guard parts.count == depth, parts.allSatisfy({ !$0.isEmpty }),
           parts.dropLast().allSatisfy({ enter(String(Substring($0))) })
         else { continue }
-        try visit(String(Substring(path)))
+        try visit(String(Substring(path)), version)
       }
     }
   }

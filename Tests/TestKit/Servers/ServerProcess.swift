@@ -2,17 +2,16 @@ import Foundation
 import Glibc
 import LinuxSystem
 import Synchronization
-import TestKit
 
 /// A program that serves on loopback, ended with everything it started when the last reference goes or this process ends
 /// in whatever way.
-final class ServerProcess: Sendable {
+public final class ServerProcess: Sendable {
   private let shell: ChildProcess
   private let leash: Int32
   private let isStopped = Atomic(false)
 
   /// Starts it and waits until the port takes connections. `arguments` begin with the program.
-  init(_ arguments: [String], port: UInt16, environment: [String: String] = [:], log: String) throws {
+  public init(_ arguments: [String], port: UInt16, environment: [String: String] = [:], log: String) throws {
     var ends: [Int32] = [0, 0]
     guard pipe(&ends) == 0 else { throw SystemError("pipe", errno: errno) }
     for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
@@ -43,13 +42,13 @@ final class ServerProcess: Sendable {
   deinit { stop() }
 
   /// Kills it, and waits until it has ended.
-  func stop() {
+  public func stop() {
     guard !isStopped.exchange(true, ordering: .relaxed) else { return }
     close(leash)
     _ = try? shell.wait()
   }
 
-  static func freePort() -> UInt16 {
+  public static func freePort() -> UInt16 {
     withSocket(port: 0) { socket, address, length in
       _ = bind(socket, address, length)
       var bound = sockaddr_in()
@@ -79,25 +78,5 @@ final class ServerProcess: Sendable {
         body(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
       }
     }
-  }
-}
-
-/// Programs that tests need and a machine may not have.
-enum TestTool {
-  /// Where `./dev test` puts what Debian does not have.
-  static let folder: String = {
-    let environment = ProcessInfo.processInfo.environment
-    if let folder = environment["DROVER_TEST_TOOLS"] { return folder }
-    let cache = environment["XDG_CACHE_HOME"] ?? "\(environment["HOME"] ?? "/root")/.cache"
-    return "\(cache)/drover-test-tools"
-  }()
-
-  static func path(_ name: String) -> String? {
-    let folders =
-      ["\(folder)/bin"]
-      + (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map(String.init) + [
-        "/usr/sbin", "/sbin",
-      ]
-    return folders.map { "\($0)/\(name)" }.first { access($0, X_OK) == 0 }
   }
 }

@@ -1,0 +1,57 @@
+/// A volume's backup in a store. This version knows those that others made.
+public enum Backup {
+  /// `status` of a Backup. Sizes in bytes, times RFC 3339 in UTC.
+  public struct Status: Sendable, Hashable {
+    public var state: BackupBackingImage.State
+    /// 0-100; 100 only when `Completed`.
+    public var progress: Int
+    /// Empty where there is none.
+    public var error: String
+    /// `TARGET?backup=NAME&volume=VOLUME`.
+    public var url: String?
+    public var volumeName: String
+    public var snapshotName: String?
+    /// Of the blocks that the backup has.
+    public var size: Int64?
+    public var newlyUploadDataSize: Int64?
+    public var reUploadedDataSize: Int64?
+    public var labels: [String: String]
+    public var isIncremental: Bool
+    /// The image that the volume lies over.
+    public var volumeBackingImageName: String?
+    public var compressionMethod: String?
+    public var backupCreatedAt: String?
+    public var lastSyncedAt: String?
+    public var lastVerified: String?
+
+    public init(_ fields: [String: JSONValue]) {
+      state = fields["state"]?.string.flatMap(BackupBackingImage.State.init(rawValue:)) ?? .unknown
+      progress = fields["progress"]?.int.map { Int($0) } ?? 0
+      error = fields["error"]?.string ?? ""
+      url = fields["url"]?.string
+      volumeName = fields["volumeName"]?.string ?? ""
+      snapshotName = fields["snapshotName"]?.string
+      size = fields["size"]?.int
+      newlyUploadDataSize = fields["newlyUploadDataSize"]?.int
+      reUploadedDataSize = fields["reUploadedDataSize"]?.int
+      labels = (fields["labels"]?.object ?? [:]).compactMapValues(\.string)
+      isIncremental = fields["isIncremental"]?.bool ?? false
+      volumeBackingImageName = fields["volumeBackingImageName"]?.string
+      compressionMethod = fields["compressionMethod"]?.string
+      backupCreatedAt = fields["backupCreatedAt"]?.string
+      lastSyncedAt = fields["lastSyncedAt"]?.string
+      lastVerified = fields["lastVerified"]?.string
+    }
+
+    public var fields: [String: JSONValue] {
+      present([
+        "state": .string(state.rawValue), "progress": .int(Int64(progress)), "error": .string(error), "url": .of(url),
+        "volumeName": .string(volumeName), "snapshotName": .of(snapshotName), "size": .of(size),
+        "newlyUploadDataSize": .of(newlyUploadDataSize), "reUploadedDataSize": .of(reUploadedDataSize),
+        "labels": .object(labels.mapValues { .string($0) }), "isIncremental": .bool(isIncremental),
+        "volumeBackingImageName": .of(volumeBackingImageName), "compressionMethod": .of(compressionMethod),
+        "backupCreatedAt": .of(backupCreatedAt), "lastSyncedAt": .of(lastSyncedAt), "lastVerified": .of(lastVerified),
+      ])
+    }
+  }
+}
