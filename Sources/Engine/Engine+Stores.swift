@@ -58,17 +58,42 @@ extension Engine {
     let job = record.job
     guard job.kind == .verify, job.state == .succeeded, let target = resources[job.owner] else { return [] }
     let verification = BackupTarget.Status(target.status).verification
-    var findings: [String: [String: JSONValue]] = [:]
-    for finding in job.result["backups"]?.array ?? [] where finding["kind"]?.string == "BackupBackingImage" {
-      if let name = finding["name"]?.string { findings[name] = finding.object }
+    var findings: [StoredName: [String: JSONValue]] = [:]
+    for finding in job.result["backups"]?.array ?? [] {
+      guard let name = finding["name"]?.string else { continue }
+      if finding["kind"]?.string == "BackupBackingImage" {
+        findings[.image(name)] = finding.object
+      } else if let volume = finding["volume"]?.string {
+        findings[.backup(name, volume: volume)] = finding.object
+      }
     }
     return resources.values.compactMap { old in
-      guard old.key.kind == .backupBackingImage, !old.deleting, let spec = try? backupSpec(old),
-        spec.targetName == job.owner.name, let finding = findings[spec.image]
-      else { return nil }
+      guard !old.deleting, let name = storedName(of: old, in: job.owner.name), let finding = findings[name] else {
+        return nil
+      }
       var new = old
-      new.status = VerificationController.judged(old.status, finding, job, verification, now: environment.now())
+      new.status =
+        switch name {
+        case .image:
+          VerificationController.judged(old.status, finding, job, verification, now: environment.now())
+        case .backup: VerificationController.judged(backup: old.status, finding, job, verification)
+        }
       return new == old ? nil : new
+    }
+  }
+
+  /// What the backup is called in the store; nil for what is no backup in that target.
+  private func storedName(of record: ResourceRecord, in target: String) -> StoredName? {
+    switch record.key.kind {
+    case .backupBackingImage:
+      guard let spec = try? backupSpec(record), spec.targetName == target else { return nil }
+      return .image(spec.image)
+    case .backup:
+      guard record.spec["backupTargetName"]?.string == target, let name = record.spec["backupName"]?.string,
+        let volume = record.spec["volumeName"]?.string
+      else { return nil }
+      return .backup(name, volume: volume)
+    default: return nil
     }
   }
 

@@ -60,7 +60,8 @@ public enum BlockHash {
           unsafe hash(run, whole, width, into: UnsafeMutableRawBufferPointer(rebasing: output[(index * length)...]))
           index += whole
         } else {
-          let one = unsafe UnsafeRawBufferPointer(rebasing: bytes[(index * block)..<min((index + 1) * block, bytes.count)])
+          let end = min((index + 1) * block, bytes.count)
+          let one = unsafe UnsafeRawBufferPointer(rebasing: bytes[(index * block)..<end])
           unsafe hash(one, into: UnsafeMutableRawBufferPointer(rebasing: output[(index * length)...]))
           index += 1
         }

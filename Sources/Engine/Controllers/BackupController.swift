@@ -84,6 +84,14 @@ enum BackupController {
       status.error = error
       status.progress = progress
       status.lastSyncedAt = time
+      if known.damagedBlocks != nil {
+        // Its config alone does not say that it can be restored; one that was made anew is another backup.
+        if status.backupCreatedAt == known.backupCreatedAt {
+          (status.state, status.error, status.progress) = (.error, known.error, 0)
+        } else {
+          (status.damagedAt, status.damagedBlocks) = (nil, nil)
+        }
+      }
       return status.fields
     case .backup:
       // The look tells all of it but what only this host knows.

@@ -50,17 +50,42 @@ enum VerificationController {
         (status.damagedAt, status.damagedBlocks) = (nil, nil)
       }
       guard status.state == .completed else { break }
-      switch part {
-      case .whole: status.lastVerified = Timestamp.text(job.startedAt ?? job.createdAt)
-      case .slice(let slice, let start) where slice.end == nil:
-        // All of it was read in this round, if all of it was there when the round began.
-        guard let start, let created = status.backupCreatedAt, !comes(start, before: created) else { break }
-        status.lastVerified = start
-      case .slice, .none: break
-      }
+      status.lastVerified = lastVerified(part, job, created: status.backupCreatedAt) ?? status.lastVerified
     default: break
     }
     return status.fields
+  }
+
+  /// The same of a volume's backup, whose damage has no fields of its own.
+  static func judged(
+    backup old: [String: JSONValue], _ finding: [String: JSONValue], _ job: Job,
+    _ verification: BackupTarget.Status.Verification
+  ) -> [String: JSONValue] {
+    var status = Backup.Status(old)
+    guard status.state == .completed || status.state == .error else { return old }
+    let part = part(of: job, verification)
+    switch finding["state"]?.string {
+    case "damaged", "unreadable":
+      (status.state, status.progress, status.lastVerified) = (.error, 0, nil)
+      status.error = finding["reason"]?.string ?? "it is damaged"
+    case "good":
+      if case .whole = part { (status.state, status.progress, status.error) = (.completed, 100, "") }
+      guard status.state == .completed else { break }
+      status.lastVerified = lastVerified(part, job, created: status.backupCreatedAt) ?? status.lastVerified
+    default: break
+    }
+    return status.fields
+  }
+
+  /// Since when all of a good backup that was made then has been read; nil: not all of it was.
+  private static func lastVerified(_ part: Part, _ job: Job, created: String?) -> String? {
+    switch part {
+    case .whole: Timestamp.text(job.startedAt ?? job.createdAt)
+    case .slice(let slice, let start?) where slice.end == nil:
+      // All of it was read in this round, if all of it was there when the round began.
+      created.map { !comes(start, before: $0) } == true ? start : nil
+    case .slice, .none: nil
+    }
   }
 
   /// What is worth telling of the job beside its end; nil: nothing.
