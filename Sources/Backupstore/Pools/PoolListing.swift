@@ -4,22 +4,6 @@ extension ObjectStore {
     try [.images] + volumeNames().map { .volume($0) }
   }
 
-  /// Names of the volumes that have something in the store.
-  func volumeNames() throws(StoreError) -> [String] {
-    var names: [String] = []
-    for first in try self.names(in: StoreLayout.volumes, deadline: .usual) where StoreLayout.isBlockFolder(first) {
-      let folder = "\(StoreLayout.volumes)/\(first)"
-      for second in try self.names(in: folder, deadline: .usual) where StoreLayout.isBlockFolder(second) {
-        for name in try self.names(in: "\(folder)/\(second)", deadline: .usual) {
-          guard StoreName.isValid(name), name != StoreLayout.imageLockName else { continue }
-          // A folder in the wrong place is nobody's.
-          if StoreLayout.volume(name) == "\(folder)/\(second)/\(name)" { names.append(name) }
-        }
-      }
-    }
-    return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
-  }
-
   /// Names of the backups in a pool, complete or not, sorted.
   func backupNames(in pool: StorePool) throws(StoreError) -> [String] {
     switch pool {
