@@ -37,12 +37,13 @@ import Testing
   @Test func blocksThatCompleteOutOfOrderGiveTheSameHash() {
     var noise = Noise(seed: 1)
     var copy = MemoryCopy(noise.bytes(40 * 4096))
-    // The earlier of two neighbours waits for the later one.
+    // The earlier of two neighbouring claims waits for the later one.
+    let claim: UInt64 = 4 * 4096
     let written = Monitor(Set<UInt64>())
     copy.sinkSetup = { sink in
       sink.delay = { offset in
-        if offset / 4096 % 2 == 0 {
-          _ = written.wait(atMost: 0.2) { $0.contains(offset + 4096) ? true : nil }
+        if offset / claim % 2 == 0 {
+          _ = written.wait(atMost: 30) { $0.contains(offset + claim) ? true : nil }
         }
         written.change { _ = $0.insert(offset) }
       }
