@@ -11,7 +11,6 @@ import bench_encryption
 BLOCK = 2 << 20
 TICKS = os.sysconf("SC_CLK_TCK")
 CORES = len(os.sched_getaffinity(0))
-LOCK = 2.0  # seconds that the store's format makes a writer wait
 
 
 def make_image(path, mebibytes):
@@ -215,12 +214,11 @@ def round_of(bench, image, scratch, number):
 def bound(bench, row, limits, data, size):
     """What bounds a row, from numbers of this run: the largest share of its time that one limit explains."""
     wall, cpu, _ = bench.median(row)
-    work = wall - LOCK if row == "backup" else wall
-    shares = {"CPU on all cores": cpu / (work * CORES)}
+    shares = {"CPU on all cores": cpu / (wall * CORES)}
     if row in ("clone", "clone, checksum unknown", "restore", "upload"):
-        shares["disk writes"] = data / limits.write / work
+        shares["disk writes"] = data / limits.write / wall
     if row in ("clone, checksum unknown", "restore", "upload"):
-        shares["one SHA-512 stream"] = size / limits.sha512 / work
+        shares["one SHA-512 stream"] = size / limits.sha512 / wall
     name, share = max(shares.items(), key=lambda item: item[1])
     return f"{name}: {min(share, 1) * 100:.0f} % of the time"
 
@@ -269,11 +267,10 @@ def report(bench, limits, mebibytes, rounds, data):
         against = []
         for peer in peers.get(row, []):
             theirs = bench.median(peer)[0]
-            without = f" ({theirs / (wall - LOCK):.1f}x without the lock's wait)" if row == "backup" else ""
-            against.append(f"{theirs / wall:.1f}x {peer}{without}")
+            against.append(f"{theirs / wall:.1f}x {peer}")
         if encrypting := bench_encryption.against(bench, row):
             against.append(encrypting)
-        shown = f"{wall:.2f}" + (f" ({wall - LOCK:.2f} after the lock)" if row == "backup" else "")
+        shown = f"{wall:.2f}"
         isOurs = row in peers or row == "upload"
         why = bound(bench, row, limits, data, mebibytes << 20) if isOurs and row != "backup again" else ""
         print(f"| {row} | {shown} | {cpu:.2f} | {memory} | {', '.join(against)} | {why} |")
