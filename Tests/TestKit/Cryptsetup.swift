@@ -41,6 +41,19 @@ public enum Cryptsetup {
       program!, ["-q", "luksFormat", "--batch-mode"] + options + [file, "-d", "-"], input: passphrase)
   }
 
+  /// An encrypted image of these bytes, whose length is a multiple of 512: a LUKS1 header as cryptsetup makes it, and
+  /// the sectors by `OtherXTS`. Its key derivation is cheap and isn't timed, so that a busy machine makes it too.
+  public static func image(_ file: String, of plain: [UInt8], _ passphrase: [UInt8]) throws {
+    let dataOffset = 2 << 20
+    try Data(count: dataOffset).write(to: URL(filePath: file))
+    try format(file, passphrase, ["--type", "luks1", "--pbkdf-force-iterations", "1000"])
+    let key = try volumeKey(file, passphrase)
+    let handle = try FileHandle(forWritingTo: URL(filePath: file))
+    try handle.seek(toOffset: UInt64(dataOffset))
+    try handle.write(contentsOf: Data(OtherXTS.apply(plain, key: key, encrypt: true, sectorSize: 512)))
+    try handle.close()
+  }
+
   public static func dump(_ file: String) throws -> String {
     String(decoding: try run(program!, ["luksDump", file]), as: UTF8.self)
   }
