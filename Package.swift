@@ -155,7 +155,7 @@ let package = Package(
       swiftSettings: base),
 
     // Tests. What is shared by several is in TestKit.
-    .target(name: "TestKit", dependencies: ["LinuxSystem"], path: "Tests/TestKit", swiftSettings: base),
+    .target(name: "TestKit", dependencies: ["Compression", "LinuxSystem"], path: "Tests/TestKit", swiftSettings: base),
     tests("LinuxSystemTests", ["LinuxSystem"]),
     tests("DroverModelTests", ["DroverModel", "Manifests"]),
     tests("PlannerTests", ["Planner", "DroverModel"]),

@@ -14,17 +14,12 @@ extension EndToEnd {
     @Test(.timeLimit(.minutes(6)), arguments: ["lz4", "gzip", "none"])
     func aStoreOfLonghornsOwnIsRestored(method: String) throws {
       let host = try DroverHost()
-      let fixtures = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
-      let url = "vfs:///\(fixtures)/BackupstoreTests/Fixtures/longhorn-backupstore/\(method)?backingImage=parrot"
       // A restore takes a lock, so it needs a copy that may be written.
       let copy = host.folder("store")
-      let process = try ChildProcess.spawn(
-        "/bin/cp",
-        arguments: ["cp", "-r", "/\(fixtures)/BackupstoreTests/Fixtures/longhorn-backupstore/\(method)", copy],
-        environment: [:], descriptors: [])
-      #expect(try process.wait() == .code(0))
+      try Folder.create(copy)
+      try LonghornStore.copy(method, to: copy)
       let output = try host.apply(Manifest.restore("parrot", url: "vfs://\(copy)?backingImage=parrot"))
-      #expect(output.code == 0, "\(output) \(url)")
+      #expect(output.code == 0, "\(output)")
       let status = try host.status("backingimage", "parrot")
       #expect(status["checksum"]?.string == Self.fixtureChecksum)
       #expect(try TestImage.sha512(of: #require(status["path"]?.string)) == Self.fixtureChecksum)

@@ -109,21 +109,12 @@ extension ImageRestore {
 
 /// A store of the fixtures, copied to where it may be changed.
 func fixtureStore(_ method: String, in folder: TemporaryFolder) throws -> Workbench {
-  let fixture = Bundle.module.bundlePath + "/Fixtures/longhorn-backupstore/\(method)/backupstore"
-  let copy = folder("backupstore")
-  try FileManager.default.copyItem(atPath: fixture, toPath: copy)
-  let names = FileManager.default.subpaths(atPath: copy) ?? []
-  for name in [""] + names {
-    let path = name.isEmpty ? copy : "\(copy)/\(name)"
-    let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as! Int
-    try FileManager.default.setAttributes([.posixPermissions: mode | 0o200], ofItemAtPath: path)
-  }
+  try LonghornStore.copy(method, to: folder.path)
   return try Workbench.folder(folder)
 }
 
 func fixture(_ path: String) throws -> [UInt8] {
-  Array(
-    try Data(contentsOf: URL(filePath: Bundle.module.bundlePath + "/Fixtures/longhorn-backupstore/\(path)")))
+  Array(try Data(contentsOf: URL(filePath: "\(LonghornStore.fixtures)/\(path)")))
 }
 
 /// The error that `body` throws, or nil.
