@@ -328,14 +328,12 @@ struct RcloneS3Tests {
       finished.store(true, ordering: .relaxed)
     }
     writers.start()
-    let deadline = BootClock.seconds() + 60
-    while done.withLock({ $0.count }) < 10, BootClock.seconds() < deadline { usleep(1000) }
+    try until("ten are written", within: 60) { done.withLock { $0.count } >= 10 }
     first.stop()
     let second = try RcloneS3(port: first.port, root: first.root)
     let before = done.withLock { $0.count }
-    while done.withLock({ $0.count }) < before + 10, !finished.load(ordering: .relaxed), BootClock.seconds() < deadline
-    {
-      usleep(1000)
+    try until("ten more are written", within: 60) {
+      done.withLock { $0.count } >= before + 10 || finished.load(ordering: .relaxed)
     }
     finished.store(true, ordering: .relaxed)
     #expect(done.withLock { $0.count } >= before + 10)

@@ -34,31 +34,23 @@ final class RunningDaemon: @unchecked Sendable {  // used by one thread at a tim
   var output: String { (try? String(contentsOfFile: log, encoding: .utf8)) ?? "" }
 
   func waitUntilItAnswers(_ socket: String) throws {
-    let deadline = BootClock.seconds() + 30
-    while true {
-      if let client = try? RawClient(socket) {
-        try client.send(RawClient.request("GET", "/v1/version"))
-        if try client.reply().status == 200 { return }
-      }
-      guard BootClock.seconds() < deadline, kill(process.pid, 0) == 0 else { throw NotReady(description: output) }
-      usleep(20_000)
+    try until("the daemon answers: \(output)") {
+      guard kill(process.pid, 0) == 0 else { throw NotReady(description: output) }
+      guard let client = try? RawClient(socket) else { return false }
+      try client.send(RawClient.request("GET", "/v1/version"))
+      return try client.reply().status == 200
     }
   }
 
   /// Its exit code; fails where a signal ended it, or where it takes too long.
   func end() throws -> Int32 {
-    let ended = OneShot<Bool>()
+    let ended = Monitor(false)
     let process = process
     try SystemThread.start("patience") {
-      let deadline = BootClock.seconds() + 40
-      while BootClock.seconds() < deadline {
-        if ended.current != nil { return }
-        usleep(50_000)
-      }
-      process.kill(SIGKILL)
+      if ended.wait(atMost: 40, { $0 ? true : nil }) == nil { process.kill(SIGKILL) }
     }
     let status = try process.wait()
-    ended.set(true)
+    ended.change { $0 = true }
     hasEnded = true
     guard case .code(let code) = status else { throw NotReady(description: "ended by \(status): \(output)") }
     return code

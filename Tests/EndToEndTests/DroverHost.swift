@@ -96,13 +96,7 @@ final class DroverHost: @unchecked Sendable {  // used by one test, which does o
 
   /// Asks again and again until it is so; fails after `seconds`, with the daemon's log.
   func until(_ what: String, within seconds: Double, _ isSo: () throws -> Bool) throws {
-    let deadline = BootClock.seconds() + seconds
-    while try !isSo() {
-      guard BootClock.seconds() < deadline else {
-        throw DeadlineExceeded(description: "not within \(seconds) s: \(what); the daemon said:\n\(daemonLog)")
-      }
-      usleep(20_000)
-    }
+    try TestKit.until("\(what); the daemon said:\n\(daemonLog)", within: seconds, isSo)
   }
 
   var daemonLog: String { (try? String(contentsOfFile: folder("droverd.log"), encoding: .utf8)) ?? "" }

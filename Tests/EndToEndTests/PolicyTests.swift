@@ -104,7 +104,7 @@ extension EndToEnd {
 
   /// Asks the daemon for its version again and again, and notes how long each answer took.
   private final class Pulse: Sendable {
-    private let state = Mutex((waits: [Double](), isOver: false, failure: SystemError?.none))
+    private let state = Monitor((waits: [Double](), isOver: false, failure: SystemError?.none))
     private let ended = Mutex(false)
 
     init(_ socket: String) {
@@ -123,7 +123,7 @@ extension EndToEnd {
           } catch {
             state.withLock { $0.failure = error as? SystemError ?? SystemError("ask", errno: EIO) }
           }
-          usleep(50_000)
+          _ = state.wait(atMost: 0.05) { $0.isOver ? true : nil }
         }
         ended.withLock { $0 = true }
       }
@@ -131,7 +131,7 @@ extension EndToEnd {
 
     /// Seconds of each answer.
     func stop() async throws -> [Double] {
-      state.withLock { $0.isOver = true }
+      state.change { $0.isOver = true }
       try await eventually("the last answer") { self.ended.withLock { $0 } }
       return try state.withLock { state in
         if let failure = state.failure { throw failure }

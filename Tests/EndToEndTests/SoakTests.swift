@@ -44,7 +44,7 @@ final class Soak: Sendable {
     var randomRounds = 0
     var hasEnded = false
   }
-  private let state = Mutex(State())
+  private let state = Monitor(State())
   private let start = BootClock.seconds()
 
   var isOver: Bool { BootClock.seconds() - start >= Double(Self.minutes) * 60 }
@@ -56,8 +56,7 @@ final class Soak: Sendable {
     say("soak: seed \(Self.seed), \(Self.minutes) minutes")
     Thread.detachNewThread { [self] in
       var told = 0
-      while !state.withLock({ $0.hasEnded }) {
-        usleep(500_000)
+      while state.wait(atMost: 0.5, { $0.hasEnded ? true : nil }) == nil {
         let minute = Int((BootClock.seconds() - start) / 60)
         guard minute > told else { continue }
         told = minute
@@ -67,7 +66,7 @@ final class Soak: Sendable {
   }
 
   func end() {
-    state.withLock { $0.hasEnded = true }
+    state.change { $0.hasEnded = true }
     report()
   }
 

@@ -52,7 +52,7 @@ struct RealWorkerTests {
       var done = 0
       while done < bytes.count {
         let count = bytes[done...].withUnsafeBytes { send(descriptor, $0.baseAddress!, $0.count, Int32(MSG_NOSIGNAL)) }
-        if count > 0 { done += count } else { try Self.waitIfBusy("send") }
+        if count > 0 { done += count } else { try Self.wait(for: POLLOUT, descriptor, "send") }
       }
     }
   }
@@ -69,9 +69,13 @@ struct RealWorkerTests {
     #expect(numbers[0] > 0 && numbers[1] >= 1, "\(usage)")
   }
 
-  private static func waitIfBusy(_ operation: String) throws {
+  /// Until a call that would have blocked can go on.
+  private static func wait(for event: Int32, _ descriptor: Int32, _ operation: String) throws {
     guard errno == EAGAIN else { throw SystemError(operation, errno: errno) }
-    usleep(500)
+    var waited = pollfd(fd: descriptor, events: Int16(event), revents: 0)
+    guard poll(&waited, 1, 60_000) > 0 else {
+      throw DeadlineExceeded(description: "\(operation): nothing for a minute")
+    }
   }
 
   private func read(from descriptor: Int32) async throws -> [UInt8] {
@@ -81,7 +85,7 @@ struct RealWorkerTests {
       while true {
         let count = recv(descriptor, &part, part.count, 0)
         if count == 0 { return all }
-        if count > 0 { all += part[..<count] } else { try Self.waitIfBusy("receive") }
+        if count > 0 { all += part[..<count] } else { try Self.wait(for: POLLIN, descriptor, "receive") }
       }
     }
   }

@@ -1,6 +1,7 @@
 import ChildProtocol
 import DroverModel
 import Foundation
+import LinuxSystem
 import Synchronization
 import TestKit
 import Testing
@@ -72,7 +73,10 @@ struct VerificationTests {
   @Test func samplesGoRoundAndThenVouch() async throws {
     let fixture = try await fixture(Finding())
     // The round must begin after the backup was made, by whole seconds.
-    try await Task.sleep(for: .milliseconds(60))
+    let start = BootClock.seconds()
+    try await eventually("another second of the engine's clock") {
+      (BootClock.seconds() - start) * EngineFixture.speed > 2
+    }
     var starts: [String?] = []
     for round in 1...3 {
       let job = try await tend(fixture, .verify(.sample(1 / 3.0), repair: true))
@@ -170,7 +174,7 @@ struct VerificationTests {
           running.now += 1
           running.most = max(running.most, running.now)
         }
-        while !open.withLock({ $0 }) { try? await Task.sleep(for: .milliseconds(5)) }
+        try? await eventually("it may go on") { open.withLock { $0 } }
         running.withLock { $0.now -= 1 }
         worker.say(.finished(FakeWorker.result(order)))
       }))

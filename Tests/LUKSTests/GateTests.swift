@@ -1,4 +1,3 @@
-import Dispatch
 import Glibc
 import LinuxSystem
 import StageKit
@@ -37,24 +36,26 @@ import Testing
 
   @Test func neverTwoAtOnce() throws {
     let folder = TemporaryFolder("gate")
-    let inside = Mutex(0)
-    let most = Mutex(0)
-    let passed = Mutex(0)
-    DispatchQueue.concurrentPerform(iterations: 8) { _ in
-      // Each opens the file anew, as each process does.
-      let gate = DerivationGate(path: folder("lock"))
-      try? gate.pass { () throws(LUKSError) in
-        let now = inside.withLock { inside in
-          inside += 1
-          return inside
+    let threads = 8
+    let come = Monitor(0)
+    let inside = Mutex((now: 0, most: 0))
+    let passed = Monitor(0)
+    for _ in 0..<threads {
+      try SystemThread.start("gate") {
+        // Each opens the file anew, as each process does.
+        let gate = DerivationGate(path: folder("lock"))
+        come.change { $0 += 1 }
+        try? gate.pass { () throws(LUKSError) in
+          inside.withLock { $0 = ($0.now + 1, max($0.most, $0.now + 1)) }
+          // All others are at the gate while the first is inside.
+          _ = come.wait(atMost: 30) { $0 == threads ? true : nil }
+          inside.withLock { $0.now -= 1 }
+          passed.change { $0 += 1 }
         }
-        most.withLock { $0 = max($0, now) }
-        usleep(20_000)
-        inside.withLock { $0 -= 1 }
-        passed.withLock { $0 += 1 }
       }
     }
-    #expect(most.withLock { $0 } == 1 && passed.withLock { $0 } == 8)
+    #expect(passed.wait(atMost: 60) { $0 == threads ? true : nil } == true)
+    #expect(inside.withLock { $0.most } == 1)
   }
 
   @Test func aLockThatIsNoFileIsTold() throws {

@@ -1,3 +1,4 @@
+import Glibc
 import LinuxSystem
 
 /// What a test waited for did not come.
@@ -18,6 +19,28 @@ public func eventually<T>(
     }
     try await Task.sleep(for: .milliseconds(20))
   }
+}
+
+/// The same on a thread that may block, with a question that may cost more.
+public func until<T>(
+  _ what: @autoclosure () -> String, within seconds: Double = 30, every pause: Double = 0.02,
+  _ probe: () throws -> T?
+) throws -> T {
+  let deadline = BootClock.seconds() + seconds
+  while true {
+    if let answer = try probe() { return answer }
+    guard BootClock.seconds() < deadline else {
+      throw DeadlineExceeded(description: "not within \(seconds) s: \(what())")
+    }
+    usleep(UInt32(pause * 1e6))
+  }
+}
+
+public func until(
+  _ what: @autoclosure () -> String, within seconds: Double = 30, every pause: Double = 0.02,
+  _ isSo: () throws -> Bool
+) throws {
+  _ = try until(what(), within: seconds, every: pause) { try isSo() ? true : nil }
 }
 
 /// The same for a plain condition.

@@ -51,18 +51,9 @@ final class Ganesha: Sendable {
         // The first relay answers at once; whether anything is behind it is seen when it is used.
         ServerProcess(["unshare", "-n", "sh", folder("inside.sh")], port: nfsPort, log: folder("log"))
       ]
-    let deadline = BootClock.seconds() + 30
-    while true {
-      do {
-        try Folder.create(root("export/probe"), permissions: 0o755)
-      } catch {}
-      do {
-        _ = try openStore(StoreURL(url("probe", version: 3)), stallSeconds: 5)
-        break
-      } catch {
-        guard BootClock.seconds() < deadline else { throw error }
-        usleep(200_000)
-      }
+    try until("the export can be used") {
+      try? Folder.create(root("export/probe"), permissions: 0o755)
+      return (try? openStore(StoreURL(url("probe", version: 3)), stallSeconds: 5)) != nil
     }
   }
 

@@ -61,12 +61,8 @@ struct HouseCheck {
     let left = files.filter { $0.contains(".tmp.") || $0.contains(".partial") || $0.hasSuffix(".lck") }
     Findings.check(left == [], "\(note): left: \(left)")
     // The daemon may have met an error there: it tries again every ten seconds.
-    let deadline = BootClock.seconds() + 60
-    var jobs = try jobFiles(folder)
-    while !jobs.isEmpty, BootClock.seconds() < deadline {
-      usleep(200_000)
-      jobs = try jobFiles(folder)
-    }
+    try? until("the jobs' folders are empty", within: 60) { try jobFiles(folder).isEmpty }
+    let jobs = try jobFiles(folder)
     Findings.check(jobs == [], "\(note): left in the jobs' folders: \(jobs)")
   }
 

@@ -221,18 +221,17 @@ final class KillRound {
 
   /// Starts the daemon as often as it takes.
   func startDaemon() throws {
-    let deadline = BootClock.seconds() + 120
-    while true {
+    try until("\(label): the daemon starts:\n\(host.daemonLog)", within: 120) {
       try host.launch()
       counts.daemonStarts += 1
-      while host.daemonRuns {
-        if try host.run("status").code == 0 { return }
-        usleep(50_000)
+      var answers = false
+      try until("\(label): the daemon answers or ends:\n\(host.daemonLog)", within: 120) {
+        guard host.daemonRuns else { return true }
+        answers = try host.run("status").code == 0
+        return answers
       }
-      try host.stop(signal: SIGKILL)
-      guard BootClock.seconds() < deadline else {
-        throw DeadlineExceeded(description: "\(label): the daemon does not start:\n\(host.daemonLog)")
-      }
+      if !answers { try host.stop(signal: SIGKILL) }
+      return answers
     }
   }
 
@@ -260,15 +259,12 @@ final class KillRound {
 
   /// Runs the command until the daemon has taken it.
   private func insist(_ arguments: [String], input: String? = nil, orCode other: Int32 = 0) throws {
-    let deadline = BootClock.seconds() + 120
-    while true {
+    var last = ""
+    try until("\(label): \(arguments): \(last)\n\(host.daemonLog.suffix(4000))", within: 120, every: 0.1) {
       try keepDaemonUp()
       let output = try host.begin(arguments, input: input).end()
-      if output.code == 0 || output.code == other { return }
-      guard BootClock.seconds() < deadline else {
-        throw DeadlineExceeded(description: "\(label): \(arguments): \(output)\n\(host.daemonLog.suffix(4000))")
-      }
-      usleep(100_000)
+      last = "\(output)"
+      return output.code == 0 || output.code == other
     }
   }
 
@@ -289,18 +285,12 @@ final class KillRound {
 
   /// The name of the object; the image's where there is none any more.
   private func nameOfBackup(of image: String) throws -> String {
-    let deadline = BootClock.seconds() + 120
-    while true {
+    try until("\(label): the backups are listed", within: 120, every: 0.1) { () -> String? in
       try keepDaemonUp()
       let output = try host.run("get", "backupbackingimage", "-o", "json")
-      if output.code == 0 {
-        let objects = output.json["items"]?.array ?? []
-        return objects.first { $0["spec"]?["backingImage"]?.string == image }?["metadata"]?["name"]?.string ?? image
-      }
-      guard BootClock.seconds() < deadline else {
-        throw DeadlineExceeded(description: "\(label): no backups are listed: \(output)")
-      }
-      usleep(100_000)
+      guard output.code == 0 else { return nil }
+      let objects = output.json["items"]?.array ?? []
+      return objects.first { $0["spec"]?["backingImage"]?.string == image }?["metadata"]?["name"]?.string ?? image
     }
   }
 
@@ -336,22 +326,18 @@ final class KillRound {
   }
 
   private func settle(_ what: String, _ kind: String, _ names: [String], isIn goals: Set<String>) throws {
-    let deadline = BootClock.seconds() + 120 + Double(names.count) * 10
-    while true {
+    var open: [String]?
+    func found() -> String {
+      let jobs = (try? host.run("job", "list").out) ?? ""
+      return "\(label): \(what): \(open ?? []) not \(goals)\n\(jobs)\n\(host.daemonLog.suffix(4000))"
+    }
+    try until(found(), within: 120 + Double(names.count) * 10, every: 0.2) {
       try disturb(self)
       try keepDaemonUp()
-      let now = try states(kind)
-      let open = now.map { now in
-        names.filter { !goals.contains(now[$0] ?? "absent") }
-      }
-      if open?.isEmpty == true { return }
+      open = try states(kind).map { now in names.filter { !goals.contains(now[$0] ?? "absent") } }
+      if open?.isEmpty == true { return true }
       if retriesByHand { try retry() }
-      guard BootClock.seconds() < deadline else {
-        let jobs = try host.run("job", "list").out
-        throw DeadlineExceeded(
-          description: "\(label): \(what): \(open ?? []) not \(goals)\n\(jobs)\n\(host.daemonLog.suffix(4000))")
-      }
-      usleep(200_000)
+      return false
     }
   }
 
@@ -369,19 +355,11 @@ final class KillRound {
 
   /// Waits until no job runs and no worker is left, also of those that have just ended.
   private func quiet() throws {
-    let deadline = BootClock.seconds() + 60
-    while true {
+    try until("\(label): rest:\n\((try? host.run("job", "list").out) ?? "")", within: 60, every: 0.1) {
       try keepDaemonUp()
       let status = try host.run("status", "-o", "json")
-      if status.code == 0, status.json["workers"]?.array?.isEmpty == true, status.json["queue"]?["pending"] == 0,
-        status.json["queue"]?["running"] == 0
-      {
-        return
-      }
-      guard BootClock.seconds() < deadline else {
-        throw DeadlineExceeded(description: "\(label): no rest: \(status)\n\(try host.run("job", "list").out)")
-      }
-      usleep(100_000)
+      return status.code == 0 && status.json["workers"]?.array?.isEmpty == true
+        && status.json["queue"]?["pending"] == 0 && status.json["queue"]?["running"] == 0
     }
   }
 }

@@ -28,14 +28,11 @@ public final class ServerProcess: Sendable {
       "/bin/sh", arguments: ["sh", "-c", script, "sh"] + arguments, environment: all,
       descriptors: [(parent: ends[0], child: 0), (parent: output, child: 1), (parent: output, child: 2)])
     leash = ends[1]
-    let deadline = BootClock.seconds() + 60
-    while !Self.answers(port) {
-      guard BootClock.seconds() < deadline else {
-        stop()
-        let said = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
-        throw DeadlineExceeded(description: "\(arguments[0]) does not serve: \(said.suffix(500))")
-      }
-      usleep(20_000)
+    do {
+      try until("\(arguments[0]) serves: \(said(log))", within: 60) { Self.answers(port) }
+    } catch {
+      stop()
+      throw error
     }
   }
 
@@ -79,4 +76,8 @@ public final class ServerProcess: Sendable {
       }
     }
   }
+}
+
+private func said(_ log: String) -> Substring {
+  ((try? String(contentsOfFile: log, encoding: .utf8)) ?? "").suffix(500)
 }
