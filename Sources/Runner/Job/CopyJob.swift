@@ -141,7 +141,11 @@ struct CopyJob {
     case .besidePump(let device, let size): follower = follow(device) { $0 < size ? size : nil }
     default: return nil
     }
-    try follower.start { pump.stop($0) }
+    try follower.start { error in
+      // The pump's threads may wait for the hash.
+      if case .behindFilters(let watch) = plan { watch.stop() }
+      pump.stop(error)
+    }
     return follower
   }
 
