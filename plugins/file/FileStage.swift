@@ -33,6 +33,9 @@ public enum FileStage: Stage {
   public static func discard(_ request: OpenRequest, host: any Host) throws {
     let params = try NewFileParams(request)
     guard let status = try FileStatus.of(params.partial, followLinks: false), status.isRegular else { return }
+    let file = try OpenFile.open(params.partial, .readWrite, followLinks: false)
+    // One that is locked is another job's: it came first, and this one wrote nothing.
+    guard try file.tryLockExclusive(), try NewFile.isNamed(file, params.partial) else { return }
     try Folder.remove(file: params.partial)
   }
 }

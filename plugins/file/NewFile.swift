@@ -21,13 +21,17 @@ final class NewFile: Device {
       guard try file.tryLockExclusive() else {
         throw StageError("locked", "something else is just making that file: \(path) is locked", retry: .transient)
       }
-      let status = try file.status()
-      guard status.isRegular else { throw StageError("conflict", "\(path) is there and is no file") }
+      guard try file.status().isRegular else { throw StageError("conflict", "\(path) is there and is no file") }
       // Whoever had it locked may have renamed or removed it between the two calls.
-      guard let named = try FileStatus.of(path, followLinks: false), named.inode == status.inode else { continue }
+      guard try isNamed(file, path) else { continue }
       try file.truncate(to: 0)
       return file
     }
+  }
+
+  /// Whether the file is still the one that has the name.
+  static func isNamed(_ file: OpenFile, _ path: String) throws -> Bool {
+    try FileStatus.of(path, followLinks: false)?.inode == file.status().inode
   }
 
   func info() -> DeviceInfo {
@@ -55,6 +59,9 @@ final class NewFile: Device {
   func commit(_ commit: Commit) throws {
     try file.truncate(to: commit.size)
     try file.sync()
+    guard try Self.isNamed(file, params.partial) else {
+      throw StageError("conflict", "\(params.partial) was removed or replaced while it was written")
+    }
     guard params.replace != true else { return try Folder.rename(params.partial, params.path) }
     do throws(SystemError) {
       try Folder.renameNew(params.partial, params.path)
