@@ -3,7 +3,7 @@ import Synchronization
 /// Removes the blocks of a pool that no backup refers to. Under the lock for deletion, and only when every config was
 /// read and the set of them did not change meanwhile; any doubt keeps every block. Source: longhorn-format, 7.3 and 15.4.
 ///
-/// Memory is sixteen bytes a block and as much a block that some backup refers to, whatever the number of backups: the
+/// Memory is eight bytes a block and as much a block that some backup refers to, whatever the number of backups: the
 /// blocks are listed once to be counted, and only if some are of no use once more to be removed on the way.
 struct BlockCollection {
   let session: StoreSession
@@ -134,9 +134,9 @@ struct BlockCollection {
     for path in paths {
       for attempt in 1...2 {
         try session.observer.checkCancelled()
-        try lock.check()
+        let deadline = try lock.check()
         do throws(StoreError) {
-          try store.remove(path, deadline: .usual)
+          try store.remove(path, deadline: deadline)
           break
         } catch {
           guard attempt == 2 else { continue }
@@ -202,8 +202,7 @@ struct BlockCollection {
           let path = collection.pool.block(names[index])
           let size = try collection.store.status(of: path, deadline: .usual)?.size ?? 0
           if !collection.isDryRun {
-            try collection.lock.check()
-            try collection.store.remove(path, deadline: .usual)
+            try collection.store.remove(path, deadline: collection.lock.check())
           }
           self.state.withLock { state in
             state.removed += 1

@@ -37,8 +37,7 @@ extension ImageBackup {
       completeTime: StoreTime.text(session.clock.wallSeconds()), secret: request.secret,
       secretNamespace: request.secretNamespace, blocks: blocks)
     let document = config.encoded()
-    try lock.check()
-    try session.store.write(StoreLayout.imageConfig(request.name), document: document)
+    try session.store.write(StoreLayout.imageConfig(request.name), document: document, deadline: lock.check())
     try flush()
     // Where the lock was lost while the config was written, a deletion may not have counted it: the next attempt sees
     // whether all blocks are still there.

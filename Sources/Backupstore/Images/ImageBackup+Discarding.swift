@@ -18,8 +18,7 @@ extension ImageBackup {
     if let config = try session.store.imageConfig(name), !config.isComplete, let owner = config.droverLock,
       owners.contains(owner)
     {
-      try lock.check()
-      try session.store.remove(StoreLayout.imageConfig(name), deadline: .usual)
+      try session.store.remove(StoreLayout.imageConfig(name), deadline: lock.check())
       try session.store.sync(deadline: .usual)
     }
     if !abandoned.locks.isEmpty {

@@ -55,9 +55,9 @@ extension ImageBackup {
   static func writeStub(
     _ request: ImageBackupRequest, createdTime: String, _ session: StoreSession, _ lock: StoreLock
   ) throws(StoreError) {
-    try lock.check()
+    let deadline = try lock.check()
     let stub = request.stub(createdTime: createdTime, lock: lock.name)
-    try session.store.write(StoreLayout.imageConfig(request.name), document: stub.encoded())
+    try session.store.write(StoreLayout.imageConfig(request.name), document: stub.encoded(), deadline: deadline)
     try session.store.sync(deadline: .usual)
   }
 

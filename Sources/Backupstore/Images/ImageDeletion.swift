@@ -36,12 +36,10 @@ public enum ImageDeletion {
         throw .jobFolder(error)
       }
     }
-    try lock.check()
-    try store.remove(StoreLayout.imageConfig(name), deadline: .usual)
+    try store.remove(StoreLayout.imageConfig(name), deadline: lock.check())
     for file in try store.names(in: StoreLayout.image(name), deadline: .usual)
     where file.hasPrefix(StoreLayout.imageConfigName) && StoreName.isTemporary(file) {
-      try lock.check()
-      try store.remove("\(StoreLayout.image(name))/\(file)", deadline: .usual)
+      try store.remove("\(StoreLayout.image(name))/\(file)", deadline: lock.check())
     }
     try store.sync(deadline: .usual)
     let collected = try BlockCollection(

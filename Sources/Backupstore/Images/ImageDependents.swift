@@ -13,8 +13,12 @@ extension ObjectStore {
     try Parallel.forEach(names.count, threads: threads) { (index) throws(StoreError) in
       try observer.checkCancelled()
       let name = names[index]
-      guard try self.backingImage(ofVolume: name) == image else { return }
+      let config = try self.volumeConfig(name)
+      guard config == nil || config?.backingImageName == image else { return }
       if try self.backupNames(in: .volume(name)).isEmpty { return }
+      guard config != nil else {
+        throw .badConfig("\(self.url)/\(StoreLayout.volumeConfig(name))", "it is gone, but the volume has backups")
+      }
       needing.withLock { $0.append(name) }
     }
     return needing.withLock { $0.sorted() }
@@ -41,30 +45,5 @@ extension ObjectStore {
       "the backup of image \(image) in \(url) is needed by the backups of volume \(first)\(others), which hold only what "
         + "differs from it",
       hint: "delete those first, or use --force, and they can no longer be restored without the image itself")
-  }
-
-  /// `BackingImageName` of `volume.cfg`; empty: it has none; nil: there is no such config.
-  private func backingImage(ofVolume name: String) throws(StoreError) -> String? {
-    let path = StoreLayout.volumeConfig(name)
-    guard let bytes = try document(path, limit: 16 << 20) else { return nil }
-    let result = bytes.withUnsafeBytes { bytes in
-      Result { () throws(JSONReader.Failure) -> String in
-        var image = ""
-        var reader = JSONReader(bytes)
-        try reader.object { (reader, key) throws(JSONReader.Failure) in
-          if reader.null() { return }
-          if key.matches("BackingImageName") { image = Self.unquoted(try reader.string()) } else { try reader.skip() }
-        }
-        return image
-      }
-    }
-    do throws(JSONReader.Failure) { return try result.get() } catch {
-      throw .badConfig("\(url)/\(path)", "\(error.reason) at byte \(error.offset)")
-    }
-  }
-
-  /// Go writes the name as a JSON string within a JSON string; a plain one is taken as well.
-  private static func unquoted(_ text: String) -> String {
-    text.hasPrefix("\"") && text.hasSuffix("\"") && text.utf8.count >= 2 ? String(text.dropFirst().dropLast()) : text
   }
 }

@@ -52,16 +52,18 @@ public final class StoreLock: Sendable {
   /// Nanoseconds since 1970 by the server's clock, as far as the own lock's file tells it.
   var serverNow: Int64 { ServerTime.now(clock, offset: serverOffset) }
 
-  /// Throws `lock-lost` unless the lease certainly holds.
-  public func check() throws(StoreError) {
+  /// Throws `lock-lost` unless the lease certainly holds. Returns how long it does: a call that changes what the lock
+  /// protects must have given up by then, or it could come through when somebody else has the lock.
+  @discardableResult public func check() throws(StoreError) -> Deadline {
     let now = clock.bootSeconds()
-    let loss: String? = lease.change { lease in
+    let (loss, confirmed): (String?, Double) = lease.change { lease in
       if lease.loss == nil && now - lease.confirmed > timing.lease {
         lease.loss = "it was not refreshed for \(Int(now - lease.confirmed)) s"
       }
-      return lease.loss
+      return (lease.loss, lease.confirmed)
     }
     if let loss { throw lost(loss) }
+    return .after(seconds: max(1, confirmed + timing.lease - now))
   }
 
   /// Other locks that still stand, of either type. Throws when they can't be listed.
@@ -100,9 +102,7 @@ public final class StoreLock: Sendable {
   func refresh() {
     let began = clock.bootSeconds()
     do throws(StoreError) {
-      try check()
-      let confirmed = lease.withLock { $0.confirmed }
-      let deadline = Deadline.after(seconds: max(1, confirmed + timing.lease - began))
+      let deadline = try check()
       guard try folder.modified(name, deadline: deadline) != nil else {
         return lose("somebody removed its file")
       }

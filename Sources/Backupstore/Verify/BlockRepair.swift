@@ -15,8 +15,9 @@ struct BlockRepair {
     var problem: String?
   }
 
-  /// Throws on cancellation and when the lock was lost: what was not moved by then is found again. Whatever else goes
-  /// wrong is told in the outcome.
+  /// Throws on cancellation, when the lock was lost, and when a block can't be looked at again or the moves not be made
+  /// durable: what was not moved by then is found again. A lock that can't be had, or a block that can't be moved, is told
+  /// in the outcome.
   func run(_ bad: [BlockName: String], longest: Int) throws(StoreError) -> Outcome {
     var outcome = Outcome()
     var session = session
@@ -39,9 +40,9 @@ struct BlockRepair {
       case .good: outcome.good.append(name)
       case .missing: break
       case .bad(let reason):
-        try lock.check()
+        let deadline = try lock.check()
         do throws(StoreError) {
-          try session.store.move(pool.block(name), to: pool.aside(name), deadline: .usual)
+          try session.store.move(pool.block(name), to: pool.aside(name), deadline: deadline)
           outcome.aside += 1
           session.observer.log(.warning, "bad block moved to \(pool.aside(name)): \(reason)")
         } catch {
