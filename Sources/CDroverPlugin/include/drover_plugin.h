@@ -127,14 +127,16 @@ typedef struct drover_device_info {
   uint64_t data_size;       /* bytes in data extents; `size` where extents are not known */
   uint32_t block_min;       /* every offset and length but the very last is a multiple of it; >= 1 */
   uint32_t block_preferred; /* what the host reads and writes at once; a multiple of block_min; 0: no preference */
-  uint32_t block_max;       /* longest pread, pwrite; 0: no limit */
+  uint32_t block_max;       /* longest pread, pwrite; at least block_min and block_preferred, and rounded down to a
+                               multiple of block_min; 0: no limit */
   uint32_t flags;           /* DROVER_DEVICE_* */
   /* What was opened, so that a later attempt can tell whether it is still the same: an ETag, a UUID, a size
    * with a time. NULL: a copy can't be continued. */
   const char *identity;
   /* SHA-512 of all bytes, 128 hexadecimal digits, if it is known and the content has not changed since; or NULL. */
   const char *sha512;
-  /* DROVER_HASH_LENGTH bytes for each DROVER_HASH_BLOCK, valid together with sha512; or NULL. */
+  /* DROVER_HASH_LENGTH bytes for each DROVER_HASH_BLOCK that `size` begins, no more and no fewer; or NULL. Of no use
+   * where the size is not known. */
   const uint8_t *block_hashes;
   uint64_t block_hash_count;
 } drover_device_info; /* its pointers are the device's own and stay valid until close */

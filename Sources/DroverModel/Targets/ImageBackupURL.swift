@@ -22,7 +22,7 @@ public struct ImageBackupURL: Sendable, Hashable, CustomStringConvertible {
       throw Fault(
         isVolume ? .notSupported : .invalid,
         isVolume
-          ? "\(field): \"\(shown)\" is a volume's backup, which this version can't read"
+          ? "\(field): \"\(shown)\" is the backup of a volume, not of an image"
           : "\(field): \"\(shown)\" is not the URL of an image's backup",
         hint: "write TARGET?backingImage=NAME, as status.url of a BackupBackingImage")
     }

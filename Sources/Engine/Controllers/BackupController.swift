@@ -84,13 +84,12 @@ enum BackupController {
       status.error = error
       status.progress = progress
       status.lastSyncedAt = time
-      if known.damagedBlocks != nil {
-        // Its config alone does not say that it can be restored; one that was made anew is another backup.
-        if status.backupCreatedAt == known.backupCreatedAt {
-          (status.state, status.error, status.progress) = (.error, known.error, 0)
-        } else {
-          (status.damagedAt, status.damagedBlocks) = (nil, nil)
-        }
+      if status.backupCreatedAt != known.backupCreatedAt {
+        // One that was made anew is another backup.
+        (status.damagedAt, status.damagedBlocks, status.lastVerified) = (nil, nil, nil)
+      } else if known.damagedBlocks != nil {
+        // Its config alone does not say that it can be restored.
+        (status.state, status.error, status.progress) = (.error, known.error, 0)
       }
       return status.fields
     case .backup:
@@ -98,7 +97,8 @@ enum BackupController {
       var status = Backup.Status(found.fields)
       status.progress = progress
       status.lastSyncedAt = time
-      status.lastVerified = Backup.Status(old).lastVerified
+      let known = Backup.Status(old)
+      if known.backupCreatedAt == status.backupCreatedAt { status.lastVerified = known.lastVerified }
       return status.fields
     }
   }

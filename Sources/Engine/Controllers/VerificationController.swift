@@ -45,7 +45,7 @@ enum VerificationController {
       status.damagedAt = Timestamp.text(now)
       status.damagedBlocks = finding["damagedBlocks"]?.int ?? 0
     case "good":
-      if case .whole = part, status.damagedBlocks != nil {
+      if case .whole = part, status.damagedBlocks != nil, isCovered(by: job, created: status.backupCreatedAt) {
         (status.state, status.error, status.progress) = (.completed, "", 100)
         (status.damagedAt, status.damagedBlocks) = (nil, nil)
       }
@@ -69,7 +69,9 @@ enum VerificationController {
       (status.state, status.progress, status.lastVerified) = (.error, 0, nil)
       status.error = finding["reason"]?.string ?? "it is damaged"
     case "good":
-      if case .whole = part { (status.state, status.progress, status.error) = (.completed, 100, "") }
+      if case .whole = part, isCovered(by: job, created: status.backupCreatedAt) {
+        (status.state, status.progress, status.error) = (.completed, 100, "")
+      }
       guard status.state == .completed else { break }
       status.lastVerified = lastVerified(part, job, created: status.backupCreatedAt) ?? status.lastVerified
     default: break
@@ -80,7 +82,8 @@ enum VerificationController {
   /// Since when all of a good backup that was made then has been read; nil: not all of it was.
   private static func lastVerified(_ part: Part, _ job: Job, created: String?) -> String? {
     switch part {
-    case .whole: Timestamp.text(job.startedAt ?? job.createdAt)
+    case .whole:
+      isCovered(by: job, created: created) ? Timestamp.text(job.startedAt ?? job.createdAt) : nil
     case .slice(let slice, let start?) where slice.end == nil:
       // All of it was read in this round, if all of it was there when the round began.
       created.map { !comes(start, before: $0) } == true ? start : nil
@@ -125,6 +128,13 @@ enum VerificationController {
       let slice = NameSlice(start: first, end: end)
       return first == 0 && end == nil ? .whole : .slice(slice, roundStartedAt: began)
     }
+  }
+
+  /// Whether a backup that was made then is in all that the job has read: an attempt that goes on does not read again
+  /// what the ones before it have read.
+  private static func isCovered(by job: Job, created: String?) -> Bool {
+    guard job.attempt > 1, let created else { return job.attempt <= 1 }
+    return !comes(Timestamp.text(job.startedAt ?? job.createdAt), before: created)
   }
 
   /// Times as `Timestamp` and as Longhorn writes them, which differ in fractions of a second.

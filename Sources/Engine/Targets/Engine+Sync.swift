@@ -65,7 +65,8 @@ extension Engine {
     var absorption = Absorption(run: run, held: backups(at: run.url), busy: busyObjects())
     for found in run.found where !run.touched.contains(found.name) { absorb(found, into: &absorption) }
     if answer["vanished"]?.bool == true {
-      for name in run.seen.keys.sorted() { doubt(name, &absorption) }
+      let reason = "the store of backuptarget/\(run.target) shows nothing at all"
+      for name in run.seen.keys.sorted() { doubt(name, reason, &absorption) }
     } else {
       for name in run.gone { forget(name, &absorption) }
     }
@@ -173,12 +174,12 @@ extension Engine {
       createdAt: environment.now(), deleting: false)
   }
 
-  /// The store shows nothing at all: nobody knows whether the backup is still somewhere.
-  private func doubt(_ name: StoredName, _ absorption: inout Absorption) {
+  /// Nobody knows whether the backup is still somewhere.
+  private func doubt(_ name: StoredName, _ reason: String, _ absorption: inout Absorption) {
     guard !absorption.run.touched.contains(name), let old = absorption.mirror(name) else { return }
     var record = old
     record.status["state"] = .string(BackupBackingImage.State.unknown.rawValue)
-    record.status["error"] = .string("the store of backuptarget/\(absorption.run.target) shows nothing at all")
+    record.status["error"] = .string(reason)
     guard record != old else { return }
     absorption.updates += 1
     absorption.changes += [.putResource(record)] + stateEvent(record)
@@ -188,6 +189,9 @@ extension Engine {
   private func forget(_ name: StoredName, _ absorption: inout Absorption) {
     let run = absorption.run
     guard !run.touched.contains(name), let record = absorption.mirror(name) else { return }
+    guard !record.isPinned else {
+      return doubt(name, "it is pinned, but the store of backuptarget/\(run.target) has it no more", &absorption)
+    }
     absorption.removed.append(record.key)
     absorption.changes += [
       .deleteResource(record.key),
