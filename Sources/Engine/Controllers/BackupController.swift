@@ -99,6 +99,7 @@ enum BackupController {
       status.progress = progress
       status.lastSyncedAt = time
       status.lastVerified = Backup.Status(old).lastVerified
+      status.pinned = Backup.Status(old).pinned
       return status.fields
     }
   }
