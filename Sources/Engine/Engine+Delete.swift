@@ -33,11 +33,6 @@ extension Engine {
       throw Fault(.conflict, "\(key) can't be deleted: it is pinned", hint: "drover backup unpin \(key.name)")
     }
     let dependents = dependents(of: key)
-    if key.kind == .backup, !force {
-      throw Fault(
-        .notSupported, "\(key) can't be deleted: this version of Drover removes no backups of volumes from a store",
-        hint: "--force forgets the record, and the next look at the store makes it again")
-    }
     var records = key.kind == .backupTarget && force ? dependents.filter { $0.kind == .backupBackingImage } : []
     if key.kind == .backupTarget { records += mirrors(of: key.name) }
     let isLost = force && SecretReference(key).map { secretFacts($0).fault != nil } ?? false
@@ -68,7 +63,7 @@ extension Engine {
     for id in unfinishedJobs(of: key).filter({ $0.kind != .deleteBackup || (force && job == nil) }).map(\.id) {
       deliver(id) { try $0.cancel(now: now) }
     }
-    if force, job == nil, key.kind == .backupBackingImage,
+    if force, job == nil, key.kind == .backupBackingImage || key.kind == .backup,
       unfinishedJobs(of: key).allSatisfy({ $0.kind == .deleteBackup })
     {
       // The store is left as it is. A deletion there that was under way takes its record back when it ends, so the
@@ -128,6 +123,7 @@ extension Engine {
 
   /// The job that removes a backup from its store; nil where nothing of it can be there, or where it is to be left.
   private func storeDeletion(of record: ResourceRecord, force: Bool) throws -> JobRecord? {
+    if record.key.kind == .backup { return try storeDeletion(ofVolumeBackup: record, force: force) }
     guard record.key.kind == .backupBackingImage else { return nil }
     let spec = try backupSpec(record)
     let target = resources[ResourceKey(.backupTarget, spec.targetName)]
@@ -143,6 +139,24 @@ extension Engine {
     guard running == nil else { return nil }
     let plan = try Planner(facts).deletion(backup: record.key.name, spec: spec, force: force)
     return newJob(.deleteBackup, owner: record.key, planned: plan)
+  }
+
+  /// What this version knows of volumes' backups comes from the store, so it is there unless that is forgotten.
+  private func storeDeletion(ofVolumeBackup record: ResourceRecord, force: Bool) throws -> JobRecord? {
+    let target = record.spec["backupTargetName"]?.string.flatMap { resources[ResourceKey(.backupTarget, $0)] }
+    let isAvailable = target.map { BackupTarget.Status($0.status).available } ?? false
+    guard target != nil, isAvailable || !force else { return nil }
+    guard !unfinishedJobs(of: record.key).contains(where: { $0.kind == .deleteBackup }) else { return nil }
+    return newJob(.deleteBackup, owner: record.key, planned: try volumeDeletion(of: record))
+  }
+
+  /// The job that removes a volume's backup from its store.
+  func volumeDeletion(of record: ResourceRecord) throws -> PlannedJob {
+    guard let target = record.spec["backupTargetName"]?.string, let volume = record.spec["volumeName"]?.string,
+      let backup = record.spec["backupName"]?.string
+    else { throw Fault(.internalError, "\(record.key) does not say which backup of which volume it is") }
+    return try Planner(facts).deletion(
+      volumeBackup: record.key.name, target: target, volume: volume, backup: backup)
   }
 
   /// Takes the next step of a deletion that was asked for. Called again whenever a job of the object ends, and at start.

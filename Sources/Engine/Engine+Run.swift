@@ -119,6 +119,7 @@ extension Engine {
       spec.labels = labels(of: job, inherited: spec.labels)
       return try planner.plan(backup: name, spec: spec)
     case .deleteBackup:
+      if owner.key.kind == .backup { return .job(try volumeDeletion(of: owner)) }
       let isForced = machines[job]?.record.job.pipeline.from.first?.params["force"]?.bool ?? false
       return .job(try planner.deletion(backup: name, spec: backupSpec(owner), force: isForced))
     case .verify, .gc:

@@ -26,7 +26,7 @@ extension Engine {
 
   /// Protects a backup from deletion, or ends that. Throws `not-found`.
   public func pin(_ key: ResourceKey, _ pinned: Bool, by caller: Caller) throws -> Resource {
-    guard key.kind == .backupBackingImage else {
+    guard key.kind == .backupBackingImage || key.kind == .backup else {
       throw Fault(.invalid, "\(key) can't be pinned", hint: "backups can")
     }
     var record = try existing(key)

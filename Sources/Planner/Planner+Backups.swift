@@ -55,6 +55,15 @@ extension Planner {
     return task("delete-backup", .deleteBackup, params, owner: key, target: spec.targetName)
   }
 
+  /// The same of a volume's backup; `backup` and `volume` are their names in the store.
+  public func deletion(
+    volumeBackup name: String, target: String, volume: String, backup: String
+  ) throws(Fault) -> PlannedJob {
+    let key = ResourceKey(.backup, name)
+    let url = VolumeBackupURL(target: try self.target(target, for: key), volume: volume, backup: backup)
+    return task("delete-backup", .deleteBackup, ["url": .string(url.text)], owner: key, target: target)
+  }
+
   /// The question whether backups of volumes need a backup.
   public func deletionCheck(backup name: String, spec: BackupBackingImage.Spec) throws(Fault) -> PlannedJob {
     let key = ResourceKey(.backupBackingImage, name)

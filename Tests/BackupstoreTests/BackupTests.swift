@@ -294,7 +294,7 @@ import Testing
     #expect(try bench.restores("parrot", Self.image))
     try bench.backUp(Self.image, as: "robin")
     let result = try ImageDeletion.delete("parrot", bench.session)
-    #expect(result == ImageDeletionResult(existed: true, removedBlocks: 0, kept: nil))
+    #expect(result == DeletionResult(existed: true, removedBlocks: 0, kept: nil))
     #expect(try bench.restores("robin", Self.image))
     #expect(try FileStatus.of(folder("\(images)/README.txt")) != nil)
     #expect(try FileStatus.of(folder("\(images)/parrot")) == nil)

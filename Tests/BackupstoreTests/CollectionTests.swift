@@ -127,11 +127,17 @@ import Testing
     let bench = try fixtureStore("lz4", in: folder)
     let pool = StorePool.volume("macaw-vol")
     try bench.store.write(pool.block([5].withUnsafeBytes { BlockName(of: $0) }), document: [5])
+    var config = try #require(try bench.store.volumeConfig("macaw-vol"))
+    config.blockCount = 77
+    try bench.store.write(StoreLayout.volumeConfig("macaw-vol"), document: config.encoded())
+    _ = try StoreCollection.run(dryRun: true, threads: 2, bench.session)
+    #expect(try bench.store.volumeConfig("macaw-vol")?.blockCount == 77)
     let result = try StoreCollection.run(dryRun: false, threads: 2, bench.session)
     #expect(result.map(\.pool) == [.images, pool])
     #expect(result.map(\.removedBlocks) == [0, 1])
     #expect(result.map(\.blocks) == [3, 5])
     #expect(result.allSatisfy { $0.kept == nil })
+    #expect(try bench.store.volumeConfig("macaw-vol")?.blockCount == 4)
 
     try bench.store.write(pool.config(of: "backup-full1"), document: Array("rubbish".utf8))
     try bench.store.write(pool.block([5].withUnsafeBytes { BlockName(of: $0) }), document: [5])

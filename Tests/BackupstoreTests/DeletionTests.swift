@@ -20,17 +20,17 @@ import Testing
 
   private var blocks: Int { store.paths.filter { $0.hasSuffix(".blk") }.count }
 
-  private func delete(_ name: String, _ store: (any ObjectStore)? = nil) throws -> ImageDeletionResult {
+  private func delete(_ name: String, _ store: (any ObjectStore)? = nil) throws -> DeletionResult {
     try ImageDeletion.delete(name, store.map { bench.on($0).session } ?? bench.session)
   }
 
   @Test func removesExactlyWhatNobodyNeeds() throws {
     #expect(blocks == 4)
-    #expect(try delete("parrot") == ImageDeletionResult(existed: true, removedBlocks: 1, kept: nil))
+    #expect(try delete("parrot") == DeletionResult(existed: true, removedBlocks: 1, kept: nil))
     #expect(blocks == 3)
     #expect(try bench.store.imageNames() == ["robin"])
     #expect(try bench.restores("robin", Self.robin))
-    #expect(try delete("robin") == ImageDeletionResult(existed: true, removedBlocks: 3, kept: nil))
+    #expect(try delete("robin") == DeletionResult(existed: true, removedBlocks: 3, kept: nil))
     #expect(store.paths.filter { !$0.hasSuffix(".blk") } == [])
   }
 
@@ -46,13 +46,13 @@ import Testing
   }
 
   @Test func whatIsNotThereIsFine() throws {
-    #expect(try delete("ghost") == ImageDeletionResult(existed: false, removedBlocks: 0, kept: nil))
+    #expect(try delete("ghost") == DeletionResult(existed: false, removedBlocks: 0, kept: nil))
     #expect(try bench.restores("parrot", Self.parrot))
   }
 
   @Test(arguments: ["", "rubbish", "{\"Size\":"]) func aConfigThatCantBeReadCanBeDeleted(_ text: String) throws {
     store[StoreLayout.imageConfig("parrot")] = Array(text.utf8)
-    #expect(try delete("parrot") == ImageDeletionResult(existed: true, removedBlocks: 1, kept: nil))
+    #expect(try delete("parrot") == DeletionResult(existed: true, removedBlocks: 1, kept: nil))
     #expect(try bench.restores("robin", Self.robin))
   }
 
@@ -157,7 +157,7 @@ import Testing
       let attempt = { try ImageDeletion.delete("parrot", note: folder("note"), bench.on(faulty).session) }
       let error = storeError {
         let result = try attempt()
-        #expect(result == ImageDeletionResult(existed: true, removedBlocks: 3, kept: nil), "removal \(nth)")
+        #expect(result == DeletionResult(existed: true, removedBlocks: 3, kept: nil), "removal \(nth)")
       }
       if let failed = faulty.failed {
         #expect(

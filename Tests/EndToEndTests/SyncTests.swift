@@ -130,7 +130,29 @@ extension EndToEnd {
       let inspected = try host.run("backup", "inspect", "backup-delta2", "-o", "json")
       #expect(inspected.code == 0 && inspected.json["volumeName"] == "macaw-vol", "\(inspected)")
       #expect(inspected.json["isIncremental"] == true, "\(inspected)")
-      #expect(try host.run("delete", "backup", "backup-full1").code == 1)
+
+      // One of them is deleted.
+      let volume = store("backupstore/volumes/b2/15/macaw-vol")
+      func blocks() throws -> Int {
+        try FileManager.default.subpathsOfDirectory(atPath: "\(volume)/blocks").filter { $0.hasSuffix(".blk") }.count
+      }
+      let before = try blocks()
+      #expect(try host.run("backup", "pin", "backup-delta2").out == "backup/backup-delta2 pinned\n")
+      for force in [[], ["--force"]] {
+        let refused = try host.begin(["delete", "backup", "backup-delta2", "--wait"] + force).end()
+        #expect(refused.code == 5 && refused.err.contains("pinned"), "\(refused)")
+      }
+      #expect(try host.run("backup", "unpin", "backup-delta2").code == 0)
+      let deleted = try host.run("delete", "backup", "backup-delta2", "--wait", "--timeout", "60s")
+      #expect(deleted.code == 0 && deleted.out == "backup/backup-delta2 deleted\n", "\(deleted)")
+      #expect(try host.run("get", "backup", "backup-delta2").code == 4)
+      #expect(try host.run("job", "list").out.contains("delete-backup"))
+      #expect(try FileStatus.of("\(volume)/backups/backup_backup-delta2.cfg") == nil)
+      #expect(try blocks() < before)
+      let verified = try host.run("target", "verify", "shared")
+      #expect(verified.code == 0 && verified.out.contains("macaw-vol/backup-full1"), "\(verified)")
+      #expect(try host.run("target", "sync", "shared").code == 0)
+      #expect(try host.run("get", "backup", "backup-delta2").code == 4)
       #expect(try host.run("describe", "backup", "backup-full1").code == 0)
       // What only mirrors the store keeps no target.
       #expect(try host.run("delete", "bt", "shared").code == 0)

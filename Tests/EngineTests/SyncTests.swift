@@ -162,8 +162,20 @@ struct SyncTests {
     #expect(shelf.seenBackups == ["data/backup-1": "v9", "other/backup-1": "v9"])
     #expect(try await fixture.engine.resources(.backup).count == 1)
     let key = ResourceKey(.backup, "backup-1")
-    let refusal = await fixture.fault { try await fixture.engine.delete(key, force: false, by: .daemon) }
-    #expect(refusal?.code == .notSupported)
+    // A pin outlives a look at the store that found the backup changed.
+    _ = try await fixture.engine.pin(key, true, by: .daemon)
+    var changed = fields
+    changed["version"] = "v10"
+    changed["size"] = 8192
+    shelf.put(volumes: [changed])
+    try await sync(fixture)
+    let pinned = Backup.Status(try #require(try await fixture.engine.resources(.backup).first).status)
+    #expect(pinned.pinned && pinned.size == 8192)
+    for force in [false, true] {
+      let refusal = await fixture.fault { try await fixture.engine.delete(key, force: force, by: .daemon) }
+      #expect(refusal?.code == .conflict)
+    }
+    _ = try await fixture.engine.pin(key, false, by: .daemon)
     // They go with their target, and hold it up in nothing.
     _ = try await fixture.engine.delete(self.key, force: false, by: .daemon)
     try await fixture.isGone(self.key)

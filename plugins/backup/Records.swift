@@ -62,6 +62,13 @@ struct DeletionRecord: Encodable {
   var existed: Bool
   var removedBlocks: Int
   var kept: String?
+
+  init(_ url: String, _ result: DeletionResult) {
+    self.url = url
+    existed = result.existed
+    removedBlocks = result.removedBlocks
+    kept = result.kept
+  }
 }
 
 struct ProbeRecord: Encodable {

@@ -4,10 +4,10 @@ import StoreStage
 
 private struct URLParams: Decodable { var url: String }
 
-/// `delete-backup`: removes an image's backup and the blocks that no other one needs.
+/// `delete-backup`: removes a backup, an image's or a volume's, and the blocks that no other one needs.
 enum DeleteBackupTask: Stage {
   static let name = "delete-backup"
-  static let summary = "delete an image's backup and the blocks that only it needs"
+  static let summary = "delete a backup and the blocks that only it needs"
   static let roles: Roles = .task
   static let params: [String: Parameter]? = [
     "url": Parameter(required: true, "URL of the backup"),
@@ -20,23 +20,40 @@ enum DeleteBackupTask: Stage {
   }
 
   static func plan(_ request: OpenRequest, below: Plan?, host: any Host) throws -> Plan? {
-    let url = try ImageBackupURL(request.params(as: Params.self).url)
+    let text = try request.params(as: Params.self).url
+    if VolumeBackupURL.isMeant(by: text) {
+      let url = try VolumeBackupURL(text)
+      return Plan(lock: "volume \(url.volume) in \(url.target), for deletion")
+    }
+    let url = try ImageBackupURL(text)
     return Plan(lock: "images in \(url.target), for deletion")
   }
 
   static func run(_ request: OpenRequest, host: any Host) throws {
     let params = try request.params(as: Params.self)
+    let note = "\(request.jobFolder)/delete-backup.listed"
+    let threads = max(1, request.concurrency)
+    if VolumeBackupURL.isMeant(by: params.url) {
+      let url = try VolumeBackupURL(params.url)
+      guard let backup = url.backup else {
+        throw StageError("invalid", "\(url) names a volume and none of its backups")
+      }
+      let result = try VolumeBackupDeletion.delete(
+        backup, of: url.volume, note: note, threads: threads, try session(request, url.target, host))
+      return try host.emit("result", DeletionRecord(url.description, result))
+    }
     let url = try ImageBackupURL(params.url)
-    let session = StoreSession(
-      store: try request.openStore(url.target), observer: HostObserver(host: host),
-      lockJournal: LockJournal(path: "\(request.jobFolder)/delete-backup.locks"), timing: BackupStage.timing)
     let result = try ImageDeletion.delete(
-      url.name, force: params.force ?? false, note: "\(request.jobFolder)/delete-backup.listed",
-      threads: max(1, request.concurrency), session)
-    try host.emit(
-      "result",
-      DeletionRecord(
-        url: url.description, existed: result.existed, removedBlocks: result.removedBlocks, kept: result.kept))
+      url.name, force: params.force ?? false, note: note, threads: threads, try session(request, url.target, host))
+    try host.emit("result", DeletionRecord(url.description, result))
+  }
+
+  private static func session(
+    _ request: OpenRequest, _ target: StoreURL, _ host: any Host
+  ) throws -> StoreSession {
+    StoreSession(
+      store: try request.openStore(target), observer: HostObserver(host: host),
+      lockJournal: LockJournal(path: "\(request.jobFolder)/delete-backup.locks"), timing: BackupStage.timing)
   }
 }
 

@@ -51,8 +51,24 @@ struct BlockCollection {
     }
     let removal = Removal(collection: self)
     if !found.unreferenced.isEmpty { try removal.run(found.unreferenced) }
-    if !isDryRun { try store.sync(deadline: .usual) }
+    if !isDryRun {
+      if case .volume(let name) = pool { try recount(name, found.blocks - found.unreferenced.count) }
+      try store.sync(deadline: .usual)
+    }
     return removal.outcome(blocks: found.blocks, files)
+  }
+
+  /// Writes down how many blocks the volume has that its backups need. Longhorn's users are told that number and nothing
+  /// depends on it, so an error keeps nothing else.
+  private func recount(_ volume: String, _ blocks: Int) throws(StoreError) {
+    do throws(StoreError) {
+      guard var config = try store.volumeConfig(volume), config.blockCount != UInt64(blocks) else { return }
+      config.blockCount = UInt64(blocks)
+      try lock.check()
+      try store.write(StoreLayout.volumeConfig(volume), document: config.encoded())
+    } catch  where error.code != .cancelled && error.code != .lockLost {
+      session.observer.log(.warning, "the number of blocks of \(pool) is not written down: \(error.message)")
+    }
   }
 
   private struct Findings {

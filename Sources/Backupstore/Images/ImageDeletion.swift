@@ -1,15 +1,3 @@
-import LinuxSystem
-
-/// What became of a deletion.
-public struct ImageDeletionResult: Sendable, Hashable {
-  /// Whether there was something of that name.
-  public var existed: Bool
-  /// Block objects that nothing refers to any more and that were removed.
-  public var removedBlocks: Int
-  /// Why unreferenced blocks were kept; nil where none had to be.
-  public var kept: String?
-}
-
 /// Deletes an image's backup, and then the blocks that no other backup needs. Source: longhorn-format, 7.3 and 15.
 public enum ImageDeletion {
   /// Takes the lock for deletion. A backup that is not there, and one whose config can't be read, are fine: what is left
@@ -23,19 +11,16 @@ public enum ImageDeletion {
   ///   - threads: Requests at once.
   public static func delete(
     _ name: String, force: Bool = false, note: String? = nil, threads: Int = 4, _ session: StoreSession
-  ) throws(StoreError) -> ImageDeletionResult {
+  ) throws(StoreError) -> DeletionResult {
+    let note = note.map { DeletionNote(path: $0) }
     let lock = try StoreLock.acquire(.deletion, session)
     defer { lock.release() }
     let store = session.store
     let existed = try store.status(of: StoreLayout.imageConfig(name), deadline: .usual) != nil
     if existed, !force { try store.checkNotNeeded(image: name, threads: threads, observer: session.observer) }
     // That a listing shows what is certainly there proves that listings work here and now.
-    let listsIt = existed ? try store.imageNames().contains(name) : try isNoted(name, note)
-    if existed, listsIt, let note {
-      do throws(SystemError) { try Folder.writeDurably(note, Array(name.utf8), permissions: 0o600) } catch {
-        throw .jobFolder(error)
-      }
-    }
+    let listsIt = existed ? try store.imageNames().contains(name) : try note?.names(name) ?? false
+    if existed, listsIt { try note?.write(name) }
     try store.remove(StoreLayout.imageConfig(name), deadline: lock.check())
     for file in try store.names(in: StoreLayout.image(name), deadline: .usual)
     where file.hasPrefix(StoreLayout.imageConfigName) && StoreName.isTemporary(file) {
@@ -45,17 +30,7 @@ public enum ImageDeletion {
     let collected = try BlockCollection(
       session: session, pool: .images, lock: lock, trustsEmptyListing: listsIt, threads: threads
     ).run()
-    if let note { try? Folder.remove(file: note) }
-    return ImageDeletionResult(existed: existed, removedBlocks: collected.removed, kept: collected.kept)
-  }
-
-  private static func isNoted(_ name: String, _ note: String?) throws(StoreError) -> Bool {
-    guard let note else { return false }
-    do throws(SystemError) {
-      guard try FileStatus.of(note) != nil else { return false }
-      return try Folder.readFile(note, limit: 1024) == Array(name.utf8)
-    } catch {
-      throw .jobFolder(error)
-    }
+    note?.remove()
+    return DeletionResult(existed: existed, removedBlocks: collected.removed, kept: collected.kept)
   }
 }

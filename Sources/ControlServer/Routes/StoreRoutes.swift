@@ -14,10 +14,11 @@ enum StoreRoutes {
         return .json(try await call.engine.tend(target: call["name"], tending, by: call.caller), status: .accepted)
       }
     }
-    + [true, false].map { pinned in
-      Route(.post, APIPath.pin(ResourceKey(.backupBackingImage, "{name}"), pinned)) { call in
-        let key = ResourceKey(.backupBackingImage, call["name"])
-        return .json(try await call.engine.pin(key, pinned, by: call.caller))
+    + [ResourceKind.backupBackingImage, .backup].flatMap { kind in
+      [true, false].map { pinned in
+        Route(.post, APIPath.pin(ResourceKey(kind, "{name}"), pinned)) { call in
+          .json(try await call.engine.pin(ResourceKey(kind, call["name"]), pinned, by: call.caller))
+        }
       }
     }
 }

@@ -23,6 +23,8 @@ public enum Backup {
     public var backupCreatedAt: String?
     public var lastSyncedAt: String?
     public var lastVerified: String?
+    /// Whether nobody may delete it before it is unpinned.
+    public var pinned: Bool
 
     public init(_ fields: [String: JSONValue]) {
       state = fields["state"]?.string.flatMap(BackupBackingImage.State.init(rawValue:)) ?? .unknown
@@ -41,6 +43,7 @@ public enum Backup {
       backupCreatedAt = fields["backupCreatedAt"]?.string
       lastSyncedAt = fields["lastSyncedAt"]?.string
       lastVerified = fields["lastVerified"]?.string
+      pinned = fields["pinned"]?.bool ?? false
     }
 
     public var fields: [String: JSONValue] {
@@ -51,6 +54,7 @@ public enum Backup {
         "labels": .object(labels.mapValues { .string($0) }), "isIncremental": .bool(isIncremental),
         "volumeBackingImageName": .of(volumeBackingImageName), "compressionMethod": .of(compressionMethod),
         "backupCreatedAt": .of(backupCreatedAt), "lastSyncedAt": .of(lastSyncedAt), "lastVerified": .of(lastVerified),
+        "pinned": pinned ? true : .null,
       ])
     }
   }

@@ -33,7 +33,7 @@ public struct VolumeBackupURL: Sendable, Hashable, CustomStringConvertible {
       options.isEmpty ? String(place) : "\(place)?\(options.joined(separator: "&"))", field: field)
   }
 
-  init(target: TargetURL, volume: String, backup: String) {
+  public init(target: TargetURL, volume: String, backup: String) {
     self.target = target
     self.volume = volume
     self.backup = backup

@@ -99,6 +99,7 @@ enum BackupController {
       status.lastSyncedAt = time
       let known = Backup.Status(old)
       if known.backupCreatedAt == status.backupCreatedAt { status.lastVerified = known.lastVerified }
+      status.pinned = known.pinned
       return status.fields
     }
   }

@@ -5,7 +5,7 @@ struct BackupDeleteCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "delete", abstract: "Remove a backup from its store, and what is known of it.")
 
-  @Argument(help: ArgumentHelp("TARGET?backingImage=NAME, or the name of a BackupBackingImage.", valueName: "url|name"))
+  @Argument(help: ArgumentHelp("URL of the backup, or the name of its object.", valueName: "url|name"))
   var backup: String
 
   @Flag(help: "Also where something depends on it.")

@@ -55,7 +55,14 @@ struct BackupReference {
 
   /// Of the object.
   func key(_ daemon: Daemon) throws -> ResourceKey {
-    guard isURL else { return try ObjectReference.key(.backupBackingImage, text) }
+    guard isURL else {
+      let key = try ObjectReference.key(.backupBackingImage, text)
+      // The name of a volume's backup, where no image's has it.
+      let volumes = ResourceKey(.backup, key.name)
+      guard try daemon.resourceIfPresent(key) == nil, try daemon.resourceIfPresent(volumes) != nil else { return key }
+      return volumes
+    }
+    if VolumeBackupURL.isMeant(by: text) { return try volumeKey(daemon) }
     let wanted = try ImageBackupURL(text, field: "the backup")
     let found = try daemon.resources(.backupBackingImage).first { backup in
       guard let url = backup.status["url"]?.string else { return false }
@@ -67,5 +74,17 @@ struct BackupReference {
         hint: "make one for it first, with userCreated: false, backingImage: \(wanted.image) and its backupTargetName")
     }
     return ResourceKey(.backupBackingImage, found.metadata.name)
+  }
+
+  private func volumeKey(_ daemon: Daemon) throws -> ResourceKey {
+    let wanted = try VolumeBackupURL(text, field: "the backup")
+    let found = try daemon.resources(.backup).first { backup in
+      guard let url = backup.status["url"]?.string else { return false }
+      return (try? VolumeBackupURL(url)) == wanted
+    }
+    guard let found else {
+      throw Fault(.notFound, "no Backup has the URL \(wanted)", hint: "drover target sync looks what is in a store")
+    }
+    return ResourceKey(.backup, found.metadata.name)
   }
 }

@@ -16,7 +16,7 @@ struct BackupUnpinCommand: ParsableCommand {
 }
 
 struct PinArguments: ParsableArguments {
-  @Argument(help: ArgumentHelp("TARGET?backingImage=NAME, or the name of a BackupBackingImage.", valueName: "url|name"))
+  @Argument(help: ArgumentHelp("URL of the backup, or the name of its object.", valueName: "url|name"))
   var backups: [String]
 
   @OptionGroup var connection: ConnectionOptions
