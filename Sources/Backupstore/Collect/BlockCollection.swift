@@ -64,8 +64,7 @@ struct BlockCollection {
     do throws(StoreError) {
       guard var config = try store.volumeConfig(volume), config.blockCount != UInt64(blocks) else { return }
       config.blockCount = UInt64(blocks)
-      try lock.check()
-      try store.write(StoreLayout.volumeConfig(volume), document: config.encoded())
+      try store.write(StoreLayout.volumeConfig(volume), document: config.encoded(), deadline: lock.check())
     } catch  where error.code != .cancelled && error.code != .lockLost {
       session.observer.log(.warning, "the number of blocks of \(pool) is not written down: \(error.message)")
     }
