@@ -72,6 +72,15 @@ import Testing
       try write([1, 2, 3], at: 0, device)
       // Two at once would spoil each other's.
       #expect(code { _ = try open() } == "locked")
+      // Whoever was refused leaves what it didn't make.
+      try FileStage.discard(request(), host: host)
+      #expect(try Folder.list(folder.path) == [".out.drover-partial"])
+      // One that lost its name can't take another's.
+      try Folder.rename(folder(".out.drover-partial"), folder("moved"))
+      try Folder.writeDurably(folder(".out.drover-partial"), [7])
+      #expect(code { try device.commit(Commit(size: 3)) } == "conflict")
+      #expect(try FileStatus.of(place) == nil)
+      try Folder.rename(folder("moved"), folder(".out.drover-partial"))
       device.close()
     }
     #expect(try Folder.list(folder.path) == [".out.drover-partial"])

@@ -171,6 +171,15 @@ struct SyncTests {
     try await sync(fixture)
     let pinned = Backup.Status(try #require(try await fixture.engine.resources(.backup).first).status)
     #expect(pinned.pinned && pinned.size == 8192)
+    // And one that finds it no more.
+    shelf.put(volumes: [])
+    try await sync(fixture)
+    let lost = Backup.Status(try #require(try await fixture.engine.resources(.backup).first).status)
+    #expect(lost.pinned && lost.state == .unknown && lost.error.contains("pinned"), "\(lost)")
+    shelf.put(volumes: [changed])
+    try await sync(fixture)
+    let found = Backup.Status(try #require(try await fixture.engine.resources(.backup).first).status)
+    #expect(found.pinned && found.state == .completed && found.error == "")
     for force in [false, true] {
       let refusal = await fixture.fault { try await fixture.engine.delete(key, force: force, by: .daemon) }
       #expect(refusal?.code == .conflict)

@@ -121,6 +121,46 @@ struct VerificationTests {
     #expect(verified("2026-01-05T09:59:59Z", nil, round) == nil, "another part was to come")
   }
 
+  /// An attempt that goes on doesn't read what came since the first one began.
+  @Test func aContinuedVerificationVouchesForWhatWasThere() {
+    func verified(_ created: String, attempt: Int) -> BackupBackingImage.Status {
+      var job = Job(
+        id: "job-1", kind: .verify, owner: target,
+        pipeline: Pipeline(
+          from: [.init("verify-target", .task, StoreTending.verify(.all, repair: true).params)], to: []),
+        state: .succeeded, createdAt: 1_767_607_200)
+      job.attempt = attempt
+      let status = BackupBackingImage.Status(
+        state: .error, backingImage: "parrot", backupCreatedAt: created, damagedAt: created, damagedBlocks: 1)
+      return BackupBackingImage.Status(
+        VerificationController.judged(status.fields, Self.good, job, BackupTarget.Status.Verification(), now: 0))
+    }
+    // The job began at 2026-01-05T10:00:00Z.
+    #expect(verified("2026-01-05T09:59:59Z", attempt: 2).lastVerified == "2026-01-05T10:00:00Z")
+    #expect(verified("2026-01-05T09:59:59Z", attempt: 2).state == .completed)
+    #expect(verified("2026-01-05T10:00:01Z", attempt: 2).lastVerified == nil)
+    #expect(verified("2026-01-05T10:00:01Z", attempt: 2).state == .error, "the damage may be there still")
+    #expect(verified("2026-01-05T10:00:01Z", attempt: 1).lastVerified != nil)
+  }
+
+  /// One that was made anew is another backup.
+  @Test func whatWasSaidOfABackupIsNotSaidOfTheNext() {
+    let old = BackupBackingImage.Status(
+      state: .completed, backingImage: "parrot", backupCreatedAt: "2026-01-05T10:00:00Z",
+      lastVerified: "2026-01-06T10:00:00Z")
+    func synced(_ created: String) -> String? {
+      BackupBackingImage.Status(
+        BackupController.synced(
+          old.fields,
+          FoundBackup(
+            name: .image("parrot"), version: "", fields: ["state": "Completed", "backupCreatedAt": .string(created)]),
+          now: 0)
+      ).lastVerified
+    }
+    #expect(synced("2026-01-05T10:00:00Z") == "2026-01-06T10:00:00Z")
+    #expect(synced("2026-01-07T10:00:00Z") == nil)
+  }
+
   @Test func damageIsShownAndTheNextBackupMendsIt() async throws {
     let finding = Finding()
     let fixture = try await fixture(finding)
