@@ -178,6 +178,15 @@ import Testing
     #expect(try ImageDeletion.delete("parrot", force: true, bench.session).existed)
   }
 
+  @Test func aVolumesConfigThatIsGoneKeepsTheImage() throws {
+    let folder = TemporaryFolder("store")
+    let bench = try fixtureStore("lz4", in: folder)
+    try bench.store.remove(StoreLayout.volumeConfig("macaw-vol"), deadline: .never)
+    let error = storeError { _ = try ImageDeletion.delete("parrot", bench.session) }
+    #expect(error?.code == .inUse && error?.message.contains("volume.cfg") == true)
+    #expect(try ImageDeletion.delete("parrot", force: true, bench.session).existed)
+  }
+
   // MARK: Many names
 
   @Test func prefixesAreASet() throws {

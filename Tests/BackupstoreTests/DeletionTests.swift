@@ -1,4 +1,5 @@
 import LinuxSystem
+import Synchronization
 import TestKit
 import Testing
 
@@ -188,6 +189,43 @@ import Testing
     #expect(error?.code == .lockLost)
     #expect(blocks == before)
     #expect(try delete("ghost").removedBlocks == 1, "the next deletion makes up for it")
+  }
+
+  /// A driver that goes on trying when others may have taken the lock for expired removes what they count on. Blocks that
+  /// are added harm nobody.
+  @Test func noChangeOutlivesTheLease() throws {
+    let lease = bench.session.timing.lease
+    let usual = Deadline.usual.bootSeconds - BootClock.seconds()
+    #expect(lease < usual, "or nothing is tested")
+    let log = ChangeLog(lease: lease)
+    let watching = ReactingStore(store, { _ in }, onChange: log.note)
+    _ = try delete("parrot", watching)
+    #expect(log.paths.contains { $0.hasSuffix(".cfg") })
+    #expect(log.paths.contains { $0.hasSuffix(".blk") })
+    #expect(log.tooLong == [])
+    try bench.on(watching).backUp(Self.parrot, as: "zebra")
+    #expect(log.paths.contains(StoreLayout.imageConfig("zebra")))
+    #expect(log.tooLong.filter { !$0.hasSuffix(".blk") } == [])
+  }
+
+  /// What is changed beside the locks, and what of it may take longer than a lease.
+  private final class ChangeLog: Sendable {
+    private let lease: Double
+    private let state = Mutex<(paths: [String], tooLong: [String])>(([], []))
+
+    init(lease: Double) { self.lease = lease }
+
+    var paths: [String] { state.withLock { $0.paths } }
+    var tooLong: [String] { state.withLock { $0.tooLong } }
+
+    func note(_ path: String, _ deadline: Deadline) {
+      guard !path.contains("/locks/") else { return }
+      let isTooLong = deadline.bootSeconds > BootClock.seconds() + lease
+      state.withLock { state in
+        state.paths.append(path)
+        if isTooLong { state.tooLong.append(path) }
+      }
+    }
   }
 
   @Test func aVanishedFolderIsNeverEmpty() throws {

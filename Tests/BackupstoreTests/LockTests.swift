@@ -1,3 +1,4 @@
+import LinuxSystem
 import TestKit
 import Testing
 
@@ -208,6 +209,18 @@ import Testing
     lock.refresh()
     #expect(storeError { try lock.check() }?.code == .lockLost)
     #expect(store.paths == [], "it is not written again")
+  }
+
+  /// What is done under the lock must have ended by then.
+  @Test func itTellsHowLongItHolds() throws {
+    let lock = try acquire(.deletion)
+    func left() throws -> Double { try lock.check().bootSeconds - BootClock.seconds() }
+    let lease = LockTiming.longhorn.lease
+    #expect(try left() <= lease)
+    clock.advance(lease - 20)
+    #expect(try left() <= 20)
+    clock.advance(21)
+    #expect(storeError { try lock.check() }?.code == .lockLost)
   }
 
   @Test func itsThreadRefreshes() async throws {

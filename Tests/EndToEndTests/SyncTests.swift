@@ -114,9 +114,7 @@ extension EndToEnd {
     /// A store of Longhorn's own: its image, and the backups of its volume.
     @Test(.timeLimit(.minutes(6))) func aStoreOfLonghornsOwn() throws {
       let store = TemporaryFolder("longhorn")
-      let fixtures = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .appending(path: "BackupstoreTests/Fixtures/longhorn-backupstore/lz4/backupstore").path()
-      try FileManager.default.copyItem(atPath: fixtures, toPath: store("backupstore"))
+      try LonghornStore.copy("lz4", to: store.path)
       let host = try DroverHost()
       #expect(try host.apply(target(store.path)).code == 0)
       let synced = try host.run("target", "sync", "shared")

@@ -7,10 +7,16 @@ final class ReactingStore: ObjectStore {
   }
 
   private let inner: any ObjectStore
+  private let onChange: @Sendable (String, Deadline) -> Void
   private let react: @Sendable (Call) -> Void
 
-  init(_ inner: any ObjectStore, _ react: @escaping @Sendable (Call) -> Void) {
+  /// - Parameter onChange: Is told the path and the deadline of each write and removal.
+  init(
+    _ inner: any ObjectStore, _ react: @escaping @Sendable (Call) -> Void,
+    onChange: @escaping @Sendable (String, Deadline) -> Void = { _, _ in }
+  ) {
     self.inner = inner
+    self.onChange = onChange
     self.react = react
   }
 
@@ -40,6 +46,7 @@ final class ReactingStore: ObjectStore {
 
   func write(_ path: String, _ bytes: UnsafeRawBufferPointer, deadline: Deadline) throws(StoreError) {
     react(.write(path))
+    onChange(path, deadline)
     try inner.write(path, bytes, deadline: deadline)
   }
 
@@ -47,6 +54,7 @@ final class ReactingStore: ObjectStore {
 
   func remove(_ path: String, deadline: Deadline) throws(StoreError) {
     react(.remove(path))
+    onChange(path, deadline)
     try inner.remove(path, deadline: deadline)
   }
 }
