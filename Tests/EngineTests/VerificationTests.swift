@@ -143,6 +143,23 @@ struct VerificationTests {
     #expect(verified("2026-01-05T10:00:01Z", attempt: 1).lastVerified != nil)
   }
 
+  /// A block that was left where it is counts as present: backing up again mends nothing.
+  @Test func aBackupThatWroteNothingMendsNothing() {
+    func backedUp(uploaded: Int64) -> BackupBackingImage.Status {
+      let old = BackupBackingImage.Status(
+        state: .error, backingImage: "parrot", damagedAt: "2026-01-05T10:00:00Z", damagedBlocks: 2)
+      let job = Job(
+        id: "job-1", kind: .backup, owner: ResourceKey(.backupBackingImage, "parrot"),
+        pipeline: Pipeline(from: [], to: []), state: .succeeded, result: ["newlyUploadedDataSize": .int(uploaded)],
+        createdAt: 0)
+      return BackupBackingImage.Status(BackupController.reflect(old.fields, JobRecord(job)))
+    }
+    let same = backedUp(uploaded: 0)
+    #expect(same.state == .error && same.damagedBlocks == 2 && same.error.contains("verify --all"))
+    let mended = backedUp(uploaded: 4096)
+    #expect(mended.state == .completed && mended.damagedBlocks == nil && mended.error == "")
+  }
+
   /// One that was made anew is another backup.
   @Test func whatWasSaidOfABackupIsNotSaidOfTheNext() {
     let old = BackupBackingImage.Status(

@@ -36,6 +36,14 @@ enum BackupController {
       if let progress { status.progress = progress.percent }
     case .succeeded:
       status = described(status, by: job.result)
+      if let damaged = status.damagedBlocks, job.result["newlyUploadedDataSize"]?.int == 0 {
+        // Bad blocks that were not moved aside count as present and are not written again.
+        (status.state, status.progress) = (.error, 0)
+        status.error =
+          "\(damaged) of its blocks were damaged, and nothing was written: drover target verify --all looks again, and "
+          + "moves aside what is bad"
+        break
+      }
       status.state = .completed
       (status.damagedAt, status.damagedBlocks) = (nil, nil)
     case .failed, .cancelled:
