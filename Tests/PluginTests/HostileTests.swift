@@ -247,7 +247,9 @@ struct HostileTests {
       try #require(truncate(path, 0) == 0)
       return .admitted
     }
-    #expect(end.answer == nil && end.status.hasPrefix("signal 7 (SIGBUS)"), "\(end)")
+    // SIGBUS it is, unless a handler of it (Swift's, which prints a backtrace) stumbles over the same hole.
+    let faults = ["signal 7 (SIGBUS)", "signal 11 (SIGSEGV)"]
+    #expect(end.answer == nil && faults.contains { end.status.hasPrefix($0) }, "\(end)")
     #expect(end.status.contains("of stage hostile, plugin \(path)"), "\(end)")
     // The next attempt says what is wrong with the file, and the one after it was mended works.
     let refused = try Self.plugin.worker.run(.order(order)) { _ in nil }
