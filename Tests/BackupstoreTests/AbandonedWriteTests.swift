@@ -117,13 +117,64 @@ import Testing
     lock.release()
   }
 
+  /// A lock on a volume that an attempt of `verify`, `gc` or a deletion held when it was killed: none of these begins with
+  /// the same domain, and some take no lock at all.
+  @Test(arguments: ["verify", "collect", "delete", "delete what is gone", "another lock", "discard"])
+  func theLockOfAnotherDomainGoesWithTheNextAttempt(_ next: String) throws {
+    let (bench, store) = Workbench.memory()
+    let volume = try VolumeStore([1, 2], in: store)
+    try bench.backUp(Self.image, as: "parrot")
+    let journal = LockJournal(path: folder("job.locks"))
+    var session = bench.session
+    session.lockJournal = journal
+    var killed = session
+    killed.domain = .volume(volume.volume.name)
+    let lock = try StoreLock.acquireUnrefreshed(.deletion, killed)
+    let others = LockFolder(store: store, path: StoreLayout.volumeLocks(volume.volume.name))
+    try others.write(
+      LockRecord(name: "lock-0123456789abcdef", type: LockType.use.rawValue, isAcquired: true), deadline: .usual)
+    store["\(others.path)/\(lock.name).lck\(try #require(TemporaryMark(lock: lock.name)).suffix)"] = [1]
+    switch next {
+    case "verify": _ = try StoreVerification(.init(scope: .structure), session).run()
+    case "collect":
+      session.timing.patience = 0
+      _ = storeError { _ = try StoreCollection.run(dryRun: false, threads: 1, session) }
+    case "delete":
+      session.timing.patience = 0
+      _ = storeError { _ = try VolumeBackupDeletion.delete("backup-1", of: volume.volume.name, session) }
+    case "delete what is gone": _ = try VolumeBackupDeletion.delete("backup-1", of: "no-such-volume", session)
+    case "another lock": try StoreLock.acquireUnrefreshed(.use, session).release()
+    default: try journal.removeLocks(from: store)
+    }
+    #expect(
+      store.paths.filter { $0.contains("/locks/") } == ["\(others.path)/lock-0123456789abcdef.lck"], "\(store.paths)")
+    #expect(try !journal.names().contains(lock.name))
+    lock.release()
+  }
+
+  /// What another attempt's journal says, and lines that no journal of Drover's has.
+  @Test func theJournalKeepsTheDomains() throws {
+    let path = folder("job.locks")
+    let journal = LockJournal(path: path, keepsReleased: true)
+    try journal.add("lock-1", on: .images)
+    try journal.add("lock-2", on: .volume("vol-1"))
+    try journal.add("lock-3", on: .volume("released"))
+    try journal.release(["lock-2"])
+    #expect(try journal.abandoned().map(\.name) == ["lock-1", "lock-3"])
+    #expect(try journal.abandoned().map(\.domain) == [.images, .volume("released")])
+    #expect(try journal.names() == ["lock-1", "lock-2", "lock-3"])
+    try Folder.writeDurably(path, Array("lock-4\nlock-5 released\n\n../x\nlock-6 of ../x\nlock-7 of".utf8))
+    #expect(try journal.abandoned().map(\.name) == ["lock-4", "lock-7"])
+    #expect(try journal.names() == ["lock-4", "lock-5", "lock-7"])
+  }
+
   /// The journal names the lock until its file is gone: killed in between, the next attempt still finds it.
   @Test func theJournalOutlivesTheLock() throws {
     let (bench, store) = Workbench.memory()
     let backup = try ImageBackup.open(bench.request(Self.image, as: "parrot"), at: bench.target, bench.session)
     try backup.write(Self.image)
     _ = try backup.commit(size: Self.image.size, checksum: Self.image.checksum)
-    #expect(try BackupJournal(folder: bench.jobs.path).locks.abandoned() == [backup.claimed().name])
+    #expect(try BackupJournal(folder: bench.jobs.path).locks.abandoned().map(\.name) == [backup.claimed().name])
     try bench.backUp(Self.image, as: "parrot")
     #expect(store.paths.filter { $0.hasSuffix(".lck") } == [])
     backup.close()

@@ -136,15 +136,15 @@ import Testing
   @Test func discardTouchesNothingOfOthers() throws {
     try bench.backUp(Self.image, as: "parrot")
     let journal = BackupJournal(folder: bench.jobs.path)
-    try journal.locks.add("lock-mine")
+    try journal.locks.add("lock-mine", on: .images)
     try ImageBackup.discard(name: "parrot", jobFolder: bench.jobs.path, bench.session)
     #expect(try bench.restores("parrot", Self.image))
-    try journal.locks.add("lock-mine")
+    try journal.locks.add("lock-mine", on: .images)
     for owner in ["lock-theirs", nil] {
       store[StoreLayout.imageConfig("robin")] = ImageConfig(name: "robin", size: 512, droverLock: owner).encoded()
       try ImageBackup.discard(name: "robin", jobFolder: bench.jobs.path, bench.session)
       #expect(try bench.store.imageConfig("robin") != nil)
-      try journal.locks.add("lock-mine")
+      try journal.locks.add("lock-mine", on: .images)
     }
   }
 

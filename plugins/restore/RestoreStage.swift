@@ -47,9 +47,7 @@ enum RestoreStage: Stage {
     let params = try RestoreParams(request)
     let store = try request.openStore(params.target)
     try imageJournal(request).removeLocks(from: store)
-    if case .volume(let url) = params.backup {
-      try volumeJournal(request).removeLocks(from: store, on: .volume(url.volume))
-    }
+    try volumeJournal(request).removeLocks(from: store)
   }
 
   static func imageJournal(_ request: OpenRequest) -> LockJournal {

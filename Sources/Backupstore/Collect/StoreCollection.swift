@@ -23,6 +23,7 @@ public enum StoreCollection {
   public static func run(
     dryRun: Bool, threads: Int, _ session: StoreSession
   ) throws(StoreError) -> [PoolResult] {
+    session.removeAbandonedLocks()
     var results: [PoolResult] = []
     for pool in try session.store.pools() {
       try session.observer.checkCancelled()

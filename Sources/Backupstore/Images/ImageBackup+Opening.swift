@@ -65,7 +65,7 @@ extension ImageBackup {
   static func listBlocks(
     _ name: String, _ session: StoreSession, _ lock: String
   ) throws(StoreError) -> Set<BlockName> {
-    let abandoned = try session.lockJournal?.abandoned().filter { $0 != lock } ?? []
+    let abandoned = try session.lockJournal?.abandoned().filter { $0.name != lock } ?? []
     let unfinished = AbandonedWrites(store: session.store, locks: abandoned)
     var left: [String] = []
     let present = try session.store.imageBlocks(observer: session.observer) { path in
@@ -73,7 +73,7 @@ extension ImageBackup {
     }
     try unfinished.remove(left)
     try unfinished.removeTemporaries(in: StoreLayout.image(name))
-    try session.lockJournal?.release(abandoned)
+    try session.lockJournal?.release(abandoned.map(\.name))
     return present
   }
 

@@ -6,7 +6,7 @@ extension PendingLock {
     } catch  where error.code == .notPermitted || error.code == .credentialsRefused {
       session.observer.log(.warning, "reading without a lock, since the store can't be written: \(error.message)")
       // Where it could be written a moment ago, a lock may have come into being.
-      try? session.lockJournal?.removeLocks(from: session.store, on: session.domain)
+      try? session.lockJournal?.removeLocks(from: session.store)
       return nil
     }
   }

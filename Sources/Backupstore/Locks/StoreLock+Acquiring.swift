@@ -52,9 +52,9 @@ struct LockAttempt: Sendable {
     let name = StoreName.random("lock")
     if let journal = session.lockJournal {
       let earlier = AbandonedWrites(store: session.store, locks: try journal.abandoned())
-      try earlier.removeLocks(in: folder)
-      if !journal.keepsReleased { try journal.release(earlier.locks) }
-      try journal.add(name)
+      try earlier.removeLocks()
+      if !journal.keepsReleased { try journal.release(earlier.locks.map(\.name)) }
+      try journal.add(name, on: session.domain)
     }
     if let mark = TemporaryMark(lock: name) { session.store.mark(temporaries: mark) }
     return LockAttempt(name: name, type: type, folder: folder, session: session)

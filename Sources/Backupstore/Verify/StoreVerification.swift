@@ -34,6 +34,7 @@ public struct StoreVerification: Sendable {
 
   /// Throws when the store can't be listed or read as such, and on cancellation. Damage is a result.
   public func run() throws(StoreError) -> VerificationReport {
+    session.removeAbandonedLocks()
     let journal = options.journal.map {
       VerificationJournal(path: $0, subject: "\(session.store.url) \(options.scope) \(options.repairs)")
     }

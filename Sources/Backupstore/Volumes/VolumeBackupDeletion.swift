@@ -20,6 +20,7 @@ public enum VolumeBackupDeletion {
     let isVolume = try store.status(of: StoreLayout.volumeConfig(volume), deadline: .usual) != nil
     if !isVolume, try store.status(of: path, deadline: .usual) == nil {
       // Where there is no such volume, no lock is made for it.
+      session.removeAbandonedLocks()
       note?.remove()
       return DeletionResult(existed: false, removedBlocks: 0, kept: nil)
     }
