@@ -62,6 +62,14 @@ public enum Folder {
     guard fsync(descriptor) == 0 || Glibc.errno == EINVAL else { throw .last("fsync", path: path) }
   }
 
+  /// Everything that was written to the file system of the folder has reached its disk, by whomever.
+  public static func syncFileSystem(of path: String) throws(SystemError) {
+    let descriptor = retrying { unsafe clinux_open(path, O_RDONLY | O_DIRECTORY, 0) }
+    guard descriptor >= 0 else { throw .last("open folder", path: path) }
+    defer { close(descriptor) }
+    guard clinux_sync_file_system(descriptor) == 0 else { throw .last("syncfs", path: path) }
+  }
+
   /// Removes a file; an absent one is fine.
   public static func remove(file path: String) throws(SystemError) {
     guard unsafe unlink(path) == 0 || Glibc.errno == ENOENT else { throw .last("remove", path: path) }

@@ -1,8 +1,10 @@
-import Backupstore
 import Foundation
 import LinuxSystem
+import Synchronization
 import TestKit
 import Testing
+
+@testable import Backupstore
 
 @Suite struct FileStoreTests {
   private func open(_ path: String, create: Bool = false) throws -> FileStore {
@@ -92,6 +94,117 @@ import Testing
     mkfifo(folder("backupstore/pipe"), 0o600)
     var buffer = [UInt8](repeating: 0, count: 10)
     #expect(try buffer.withUnsafeMutableBytes { try store.read("backupstore/pipe", into: $0, deadline: .never) } == nil)
+  }
+
+  /// Whichever folder can't be synced, at whichever call: it and those behind it are synced by the next one.
+  @Test func whatCouldNotBeSyncedIsSyncedTheNextTime() throws {
+    for failing in 1... {
+      let folder = TemporaryFolder("store")
+      let synced = Mutex<[String]>([])
+      let calls = Mutex(0)
+      var syncing = FileStore.SyncCalls()
+      syncing.folder = { (path) throws(SystemError) in
+        let call = calls.withLock { calls in
+          calls += 1
+          return calls
+        }
+        if call == failing { throw SystemError("fsync", path: path, errno: EIO) }
+        synced.withLock { $0.append(path) }
+      }
+      let store = try FileStore(StoreURL("file://\(folder.path)"), calls: syncing)
+      try write(store, "backupstore/a/x")
+      try write(store, "backupstore/b/y")
+      let error = storeError { try store.sync(deadline: .never) }
+      let all = ["", "/backupstore", "/backupstore/a", "/backupstore/b"].map { folder.path + $0 }
+      guard failing <= all.count else {
+        #expect(error == nil)
+        break
+      }
+      #expect(error?.code == .io && error?.retry == .transient, "\(failing)")
+      #expect(synced.withLock { $0.count } == failing - 1)
+      try store.sync(deadline: .never)
+      #expect(synced.withLock { $0.sorted() } == all, "each once")
+      try store.sync(deadline: .never)
+      #expect(synced.withLock { $0.count } == all.count, "nothing is left to do")
+    }
+  }
+
+  /// A sync that comes while another one is at work may not say that all is durable before it is.
+  @Test func twoSyncsAtOnceAnswerBothForEverything() throws {
+    let folder = TemporaryFolder("store")
+    let inner = Mutex<(any ObjectStore)?>(nil)
+    let answers = Mutex<[StoreError?]>([])
+    var syncing = FileStore.SyncCalls()
+    syncing.folder = { (path) throws(SystemError) in
+      // The other one, in the middle of the first: the disk is not there for either.
+      if let other = inner.withLock({ $0.take() }) {
+        let error = storeError { try other.sync(deadline: .never) }
+        answers.withLock { $0.append(error) }
+      }
+      throw SystemError("fsync", path: path, errno: EIO)
+    }
+    let store = try FileStore(StoreURL("file://\(folder.path)"), calls: syncing)
+    try write(store, "x")
+    inner.withLock { $0 = store }
+    let error = storeError { try store.sync(deadline: .never) }
+    #expect(error?.code == .io)
+    #expect(answers.withLock { $0.map { $0?.code } } == [.io])
+  }
+
+  /// A name that is changed while its folder is synced is not among what that has made durable.
+  @Test func aChangeDuringASyncIsSyncedByTheNext() throws {
+    let folder = TemporaryFolder("store")
+    let inner = Mutex<FileStore?>(nil)
+    let calls = Mutex(0)
+    var syncing = FileStore.SyncCalls()
+    syncing.folder = { (path) throws(SystemError) in
+      calls.withLock { $0 += 1 }
+      if let store = inner.withLock({ $0.take() }) {
+        _ = storeError { try store.write("y", document: [1]) }
+      }
+    }
+    let store = try FileStore(StoreURL("file://\(folder.path)"), calls: syncing)
+    try write(store, "x")
+    inner.withLock { $0 = store }
+    try store.sync(deadline: .never)
+    try store.sync(deadline: .never)
+    #expect(calls.withLock { $0 } == 2)
+  }
+
+  /// Blocks that lay there already, from whomever, are made durable before a config names them; where they can't be there
+  /// is no such config.
+  @Test(arguments: [false, true]) func whatABackupFoundIsDurableBeforeItIsNamed(_ exists: Bool) throws {
+    let folder = TemporaryFolder("store")
+    let url = try StoreURL("file://\(folder.path)")
+    let image = SourceImage.filled([1, nil, 2])
+    let bench = try Workbench.folder(folder)
+    try bench.backUp(image, as: "parrot")
+    if !exists { try bench.store.remove(StoreLayout.imageConfig("parrot"), deadline: .never) }
+    let states = Mutex<[Bool?]>([])
+    let works = Mutex(false)
+    let plain = bench.store
+    var syncing = FileStore.SyncCalls()
+    syncing.fileSystem = { (path) throws(SystemError) in
+      states.withLock { $0.append((try? plain.imageConfig("parrot"))??.isComplete) }
+      guard works.withLock({ $0 }) else { throw SystemError("syncfs", path: path, errno: EIO) }
+    }
+    let store = try FileStore(url, calls: syncing)
+    let error = storeError { try bench.on(store).backUp(image, as: "parrot") }
+    #expect(error?.code == .io && error?.retry == .transient)
+    #expect(try plain.imageConfig("parrot")?.isComplete == exists)
+    works.withLock { $0 = true }
+    try bench.on(store).backUp(image, as: "parrot")
+    #expect(states.withLock { $0 } == [exists, exists])
+    #expect(try plain.imageConfig("parrot")?.isComplete == true)
+  }
+
+  @Test func theWholeFileSystemIsSynced() throws {
+    let folder = TemporaryFolder("store")
+    let store = try open(folder.path)
+    try write(store, "x")
+    try store.settle(deadline: .never)
+    try Folder.removeTree(folder.path)
+    #expect(storeError { try store.settle(deadline: .never) }?.code == .targetUnreachable)
   }
 
   @Test func aDeadlineInThePastIsKept() throws {

@@ -47,6 +47,10 @@ public protocol ObjectStore: AnyObject, Sendable {
   /// When it returns, every `write` and `remove` that had returned before it was called survives a power cut.
   func sync(deadline: Deadline) throws(StoreError)
 
+  /// As `sync`, and so does what others had written, attempts that were killed among them, as far as the store had shown
+  /// it. To be called before a config names objects that were only seen.
+  func settle(deadline: Deadline) throws(StoreError)
+
   /// Removes one object. One that is not there is fine.
   func remove(_ path: String, deadline: Deadline) throws(StoreError)
 
@@ -61,6 +65,9 @@ public protocol ObjectStore: AnyObject, Sendable {
 }
 
 extension ObjectStore {
+  /// For a place that shows nothing which would not survive.
+  public func settle(deadline: Deadline) throws(StoreError) { try sync(deadline: deadline) }
+
   public func mark(temporaries mark: TemporaryMark) {}
 
   public func move(_ path: String, to other: String, deadline: Deadline) throws(StoreError) {

@@ -22,7 +22,7 @@ extension ImageBackup {
     for block in blocks where !uploader.isPresent(block.name) {
       try writeFromSource(at: block.offset, expected: block.name, keepsHoles: false)
     }
-    try flush()
+    try session.store.settle(deadline: .usual)
     switch try session.store.imageConfig(request.name) {
     case nil: throw stubGone("it was removed")
     case let config? where config.isComplete:
@@ -61,7 +61,7 @@ extension ImageBackup {
     for block in existing.blocks where !uploader.isPresent(block.name) {
       try writeFromSource(at: block.offset, expected: block.name, keepsHoles: false)
     }
-    try flush()
+    try session.store.settle(deadline: .usual)
     // Without the lock, a deletion may have taken it away meanwhile.
     try lock.check()
     isDone.store(true, ordering: .relaxed)

@@ -51,6 +51,9 @@ int clinux_peer_credentials(int socket, int32_t *pid, uint32_t *uid, uint32_t *g
 /* open with mode; O_CLOEXEC is always set. */
 int clinux_open(const char *path, int flags, uint32_t mode);
 
+/* syncfs(2), of the file system that the descriptor's file is on. */
+int clinux_sync_file_system(int descriptor);
+
 /* fcntl F_SETFL: O_DIRECT on or off. */
 int clinux_set_direct(int descriptor, int direct);
 

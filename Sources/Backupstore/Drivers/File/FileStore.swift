@@ -11,7 +11,8 @@ public final class FileStore: ObjectStore {
   public let url: String
   let root: String
   private let identity: Identity
-  private let unsynced = Mutex<Set<String>>([])
+  private let unsynced = Mutex(Unsynced())
+  private let calls: SyncCalls
   private let mark = Mutex<TemporaryMark?>(nil)
 
   private struct Identity: Equatable {
@@ -19,12 +20,33 @@ public final class FileStore: ObjectStore {
     var inode: UInt64
   }
 
+  /// Folders whose names have changed since they were synced last, each with the number of its last change.
+  private struct Unsynced {
+    var folders: [String: UInt64] = [:]
+    var changes: UInt64 = 0
+  }
+
+  /// How things become durable. Only a test has others.
+  struct SyncCalls: Sendable {
+    var folder: @Sendable (String) throws(SystemError) -> Void = { (path) throws(SystemError) in
+      try Folder.sync(path)
+    }
+    var fileSystem: @Sendable (String) throws(SystemError) -> Void = { (path) throws(SystemError) in
+      try Folder.syncFileSystem(of: path)
+    }
+  }
+
   /// Longhorn's writers make folders that only their owner can read.
   static let folderPermissions: UInt32 = 0o700
   static let filePermissions: UInt32 = 0o644
 
   /// Reaches the folder and lists it once. With `create` an absent one is made.
-  public init(_ url: StoreURL, create: Bool = false) throws(StoreError) {
+  public convenience init(_ url: StoreURL, create: Bool = false) throws(StoreError) {
+    try self.init(url, create: create, calls: SyncCalls())
+  }
+
+  init(_ url: StoreURL, create: Bool = false, calls: SyncCalls) throws(StoreError) {
+    self.calls = calls
     self.url = url.description
     root = url.path
     do throws(SystemError) {
@@ -138,22 +160,28 @@ public final class FileStore: ObjectStore {
   }
 
   public func sync(deadline: Deadline) throws(StoreError) {
-    let folders = unsynced.withLock { folders in
-      defer { folders = [] }
-      return folders
-    }
-    var left = folders
+    let folders = unsynced.withLock { $0.folders }
     do throws(SystemError) {
-      for folder in folders {
-        // One that was removed in the meantime has nothing to keep; its parent is in the set as well.
-        do throws(SystemError) { try Folder.sync(folder) } catch { if !error.isAbsent { throw error } }
-        left.remove(folder)
+      for (folder, change) in folders {
+        // One that was removed in the meantime has nothing to keep; its parent is among them as well.
+        do throws(SystemError) { try calls.folder(folder) } catch { if !error.isAbsent { throw error } }
+        // Not before: another thread's sync must not take it for synced, nor after an error a later one.
+        unsynced.withLock { if $0.folders[folder] == change { $0.folders[folder] = nil } }
       }
     } catch {
-      unsynced.withLock { $0.formUnion(left) }
       throw failure(error, writing: true)
     }
     if !folders.isEmpty { try confirmRoot() }
+  }
+
+  /// Which of the files that were seen are durable nobody can tell, and asking for each of a million would take hours: so
+  /// the whole file system is synced, once a backup.
+  public func settle(deadline: Deadline) throws(StoreError) {
+    // Where the file system does nothing then, its folders may have been synced.
+    try sync(deadline: deadline)
+    // Another one in its place has none of the files.
+    try confirmRoot()
+    do throws(SystemError) { try calls.fileSystem(root) } catch { throw failure(error, writing: true) }
   }
 
   public func mark(temporaries mark: TemporaryMark) { self.mark.withLock { $0 = mark } }
@@ -228,7 +256,12 @@ public final class FileStore: ObjectStore {
     }
   }
 
-  private func note(_ folder: String) { unsynced.withLock { _ = $0.insert(folder) } }
+  private func note(_ folder: String) {
+    unsynced.withLock { unsynced in
+      unsynced.changes += 1
+      unsynced.folders[folder] = unsynced.changes
+    }
+  }
 
   private func absolute(_ path: String) -> String { root == "/" ? "/\(path)" : "\(root)/\(path)" }
 
