@@ -45,6 +45,38 @@ import Testing
     withExtendedLifetime(second) {}
   }
 
+  /// What a killed writer leaves must be known by its job's next attempt, so its names end in the lock's number; what its
+  /// own earlier try left is in nobody's way, and goes.
+  @Test(.enabled(if: RcloneNFS.isMissing == nil, "rclone is not here"))
+  func unfinishedWritesBearTheMarkOfTheirLock() throws {
+    let server = try RcloneNFS()
+    let store = try openStore(StoreURL(server.url))
+    store.mark(temporaries: try #require(TemporaryMark(lock: "lock-00000000000000ff")))
+    try write(store, "backupstore/b.tmp.255", "left")
+    try write(store, "backupstore/b.tmp.256", "somebody else's")
+    try write(store, "backupstore/b", "one")
+    #expect(Set(try store.names(in: "backupstore", deadline: .never)) == ["b", "b.tmp.256"])
+    #expect(try store.status(of: "backupstore/b", deadline: .never)?.size == 3)
+
+    // While it is written, another connection sees its name.
+    let other = try openStore(StoreURL(server.url))
+    let seen = Mutex<Set<String>>([])
+    let isDone = Mutex(false)
+    Thread.detachNewThread {
+      while !isDone.withLock({ $0 }) {
+        let names = (try? other.names(in: "backupstore", deadline: .after(seconds: 60))) ?? []
+        seen.withLock { $0.formUnion(names.filter { StoreName.isTemporary($0) && $0 != "b.tmp.256" }) }
+      }
+    }
+    defer { isDone.withLock { $0 = true } }
+    let large = [UInt8](repeating: 7, count: 8 << 20)
+    try until("a temporary is seen", within: 120) {
+      try large.withUnsafeBytes { try store.write("backupstore/c", $0, deadline: .after(seconds: 60)) }
+      return seen.withLock { !$0.isEmpty }
+    }
+    #expect(seen.withLock { $0 } == ["c.tmp.255"])
+  }
+
   private func write(_ store: any ObjectStore, _ path: String, _ text: String) throws {
     try Array(text.utf8).withUnsafeBytes { try store.write(path, $0, deadline: .after(seconds: 60)) }
   }

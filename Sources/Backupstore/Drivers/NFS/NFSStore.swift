@@ -15,6 +15,7 @@ import Synchronization
 public final class NFSStore: ObjectStore {
   public let url: String
   private let pool: NFSPool
+  private let mark = Mutex<TemporaryMark?>(nil)
 
   static let folderPermissions: UInt32 = 0o700
   static let filePermissions: UInt32 = 0o644
@@ -124,15 +125,21 @@ public final class NFSStore: ObjectStore {
 
   public func write(_ path: String, _ bytes: UnsafeRawBufferPointer, deadline: Deadline) throws(StoreError) {
     if bytes.count > Self.longestVersion4 { try checkTakesBlocks() }
+    var temporaries = Temporaries("/\(path)", mark.withLock { $0 })
     try pool.perform("write \(path)", deadline, writing: true) { (mount, limit) throws(NFSError) in
+      // What was asked over the connection that is lost may be done late: it must not meet the one that is made now.
+      temporaries.next()
       var attempt = 1
       while true {
         do throws(NFSError) {
-          return try self.replace("/\(path)", bytes, mount, limit)
+          try self.replace("/\(path)", bytes, temporaries.current, mount, limit)
+          for name in temporaries.earlier { try? mount.remove(file: name, deadline: limit) }
+          return
         } catch {
           // A folder that is not there yet, or that another writer removed when it became empty; or a temporary of the same
           // name.
           guard error.isAbsent || error.isInTheWay, attempt < 10 else { throw error }
+          if error.isInTheWay { temporaries.next() }
         }
         attempt += 1
         try self.pool.confirmRoot(mount, limit)
@@ -152,16 +159,43 @@ public final class NFSStore: ObjectStore {
     }
   }
 
+  /// Names that one write uses, one after the other: all of them end in the mark, where there is one.
+  private struct Temporaries {
+    private let target: String
+    private let mark: TemporaryMark?
+    private var names: [String] = []
+
+    init(_ target: String, _ mark: TemporaryMark?) {
+      self.target = target
+      self.mark = mark
+    }
+
+    mutating func next() {
+      let time = ".tmp.\(WallClock.nanoseconds())"
+      names.append(target + (mark.map { names.isEmpty ? $0.suffix : time + $0.suffix } ?? time))
+    }
+
+    var current: String { names[names.count - 1] }
+    /// Certainly this writer's own.
+    var earlier: ArraySlice<String> { mark == nil ? [] : names.dropLast() }
+  }
+
+  public func mark(temporaries mark: TemporaryMark) { self.mark.withLock { $0 = mark } }
+
   private func replace(
-    _ target: String, _ bytes: UnsafeRawBufferPointer, _ mount: NFSMount, _ limit: Double
+    _ target: String, _ bytes: UnsafeRawBufferPointer, _ temporary: String, _ mount: NFSMount, _ limit: Double
   ) throws(NFSError) {
-    let temporary = "\(target).tmp.\(WallClock.nanoseconds())"
+    var isOwn = false
     do throws(NFSError) {
-      try mount.create(temporary, mode: Self.filePermissions, bytes, deadline: limit)
+      do throws(NFSError) { try mount.create(temporary, mode: Self.filePermissions, bytes, deadline: limit) } catch {
+        isOwn = !error.isInTheWay
+        throw error
+      }
+      isOwn = true
       try mount.rename(temporary, target, deadline: limit)
     } catch {
       // Over a lost connection it stays, and is cleaned up as any crashed writer's.
-      if !mount.isBroken, !error.isInTheWay { try? mount.remove(file: temporary, deadline: limit) }
+      if !mount.isBroken, isOwn { try? mount.remove(file: temporary, deadline: limit) }
       throw error
     }
   }
