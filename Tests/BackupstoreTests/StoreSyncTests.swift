@@ -241,6 +241,60 @@ import Testing
     #expect(try look(store, first.seen).bad.isEmpty)
   }
 
+  /// A server that takes its time for each object answers eight at once; what is told is told as if it were one.
+  @Test func configsAreReadSeveralAtOnceAndToldInOrder() throws {
+    let (_, memory) = Workbench.memory()
+    let names = (10..<40).map { "image-\($0)" }
+    for name in names { try put(name, Self.config(name), memory) }
+    try put("image-13", "{", memory)
+    let volume = try VolumeStore([1], in: memory)
+    struct Reading {
+      var now = 0
+      var most = 0
+    }
+    let reading = Monitor(Reading())
+    // The first eight come back when all of them are there, in whatever order.
+    let store = ReactingStore(memory) { call in
+      guard case .read(let path) = call, path.contains("image-1") else { return }
+      reading.change {
+        $0.now += 1
+        $0.most = max($0.most, $0.now)
+      }
+      _ = reading.wait(atMost: 60) { $0.most >= 8 ? () : nil }
+      reading.change { $0.now -= 1 }
+    }
+    var told: [String] = []
+    let summary = try StoreSync(store, observer: RecordingObserver()).run(SeenBackups()) { finding in
+      switch finding {
+      case .image(let name, _, let config):
+        told.append(name)
+        #expect(((try? config.get()) == nil) == (name == "image-13"))
+      case .backup(let name, let volume, _, _, _): told.append("\(volume)/\(name)")
+      default: Issue.record("\(finding)")
+      }
+    }
+    #expect(told == names + ["\(volume.volume.name)/\(volume.backup.name)"])
+    #expect(reading.withLock { $0.most } == 8, "and never more")
+    #expect(summary == .init(images: 30, backups: 1, read: 31))
+  }
+
+  /// The error is that of the first config that has one, whichever answers first, and nothing behind it is told.
+  @Test func theFirstErrorInOrderCounts() throws {
+    let (_, memory) = Workbench.memory()
+    for index in 10..<30 { try put("image-\(index)", Self.config("x"), memory) }
+    for _ in 1...10 {
+      var told: [String] = []
+      let error = storeError {
+        _ = try StoreSync(FaultyStore(memory, .reading("3/backing-image.cfg")), observer: RecordingObserver())
+          .run(SeenBackups()) { finding in
+            if case .image(let name, _, _) = finding { told.append(name) }
+          }
+      }
+      #expect(error?.code == .io)
+      #expect(told == ["image-10", "image-11", "image-12"])
+    }
+  }
+
   /// Whatever call fails, the look fails, and nothing was called gone that is there.
   @Test func everyCallThatFailsFailsTheLook() throws {
     let (_, memory) = Workbench.memory()

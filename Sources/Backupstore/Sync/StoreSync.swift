@@ -37,12 +37,16 @@ public struct StoreSync {
 
   private let store: any ObjectStore
   private let observer: any StoreObserver
+  private let threads: Int
 
-  public init(_ store: any ObjectStore, observer: any StoreObserver) {
+  /// - Parameter threads: Requests at once. A config of an image of 1 TiB takes 20 MiB of memory.
+  public init(_ store: any ObjectStore, observer: any StoreObserver, threads: Int = 8) {
     self.store = store
     self.observer = observer
+    self.threads = threads
   }
 
+  /// `found` is called on the calling thread, for images and then for volumes' backups, each by name; `gone` comes last.
   /// Throws what listing and reading throw, and `cancelled`.
   public func run(
     _ seen: SeenBackups, found: (Finding) throws(StoreError) -> Void
@@ -55,12 +59,14 @@ public struct StoreSync {
     let newBackups = Self.changed(backups, seen.backups)
     observer.phase("reading", nil)
     let total = UInt64(newImages.count + newBackups.count)
-    for name in newImages {
-      guard !observer.isCancelled else { throw .cancelled }
+    try each(newImages.count) { [store] index throws(StoreError) in
+      try Self.judged { () throws(StoreError) in try store.imageConfig(newImages[index]) }
+    } take: { index, config throws(StoreError) in
       // One that went while the listing was made is found gone the next time.
-      guard let config = try Self.judged({ () throws(StoreError) in try store.imageConfig(name) }) else { continue }
+      guard let config else { return }
       summary.read += 1
       observer.progress(done: UInt64(summary.read), total: total)
+      let name = newImages[index]
       // The folder's name is what counts.
       let named = config.map { config in
         var config = config
@@ -70,22 +76,47 @@ public struct StoreSync {
       try found(.image(name: name, version: images[name] ?? "", named))
     }
     var volumes: [String: VolumeConfig] = [:]
-    for path in newBackups {
-      guard !observer.isCancelled else { throw .cancelled }
-      let (volume, name) = Self.parts(path)
+    let places = newBackups.map { Self.parts($0) }
+    try each(places.count) { [store] index throws(StoreError) in
+      let (volume, name) = places[index]
       let config = try Self.judged { () throws(StoreError) in try store.volumeBackupConfig(name, of: volume) }
-      guard let config else { continue }
+      // Once for all of the volume's.
+      guard index == 0 || places[index - 1].volume != volume else { return ReadBackup(config: config) }
+      let read = try Self.judged { () throws(StoreError) in try store.volumeConfig(volume) }
+      return ReadBackup(config: config, volume: try? read?.get())
+    } take: { index, read throws(StoreError) in
+      let (volume, name) = places[index]
+      // A volume that can't be read says nothing of its image; its backups are told all the same.
+      if let config = read.volume { volumes[volume] = config }
+      guard let config = read.config else { return }
       summary.read += 1
       observer.progress(done: UInt64(summary.read), total: total)
-      if volumes[volume] == nil {
-        // A volume that can't be read says nothing of its image; its backups are told all the same.
-        let read = try Self.judged { () throws(StoreError) in try store.volumeConfig(volume) }
-        if case .success(let config)? = read { volumes[volume] = config }
-      }
       let image = volumes[volume].flatMap { $0.backingImageName.isEmpty ? nil : $0.backingImageName }
-      try found(.backup(name: name, volume: volume, version: backups[path] ?? "", config, image: image))
+      let version = backups[newBackups[index]] ?? ""
+      try found(.backup(name: name, volume: volume, version: version, config, image: image))
     }
     return try tellMissing(images, backups, seen, summary, found)
+  }
+
+  private struct ReadBackup: Sendable {
+    /// Nil: certainly not there.
+    var config: Result<VolumeBackupConfig, StoreError>?
+    /// For the first backup of each volume.
+    var volume: VolumeConfig?
+  }
+
+  /// Several calls at once, since a server far away takes its time for each; what they came to in order, as if they had
+  /// been made one after the other.
+  private func each<Made: Sendable>(
+    _ count: Int, make: @escaping @Sendable (Int) throws(StoreError) -> Made,
+    take: (Int, Made) throws(StoreError) -> Void
+  ) throws(StoreError) {
+    try Parallel.inOrder(count, threads: threads) { [observer] (index) throws(StoreError) in
+      guard !observer.isCancelled else { throw .cancelled }
+      return try make(index)
+    } take: { index, made throws(StoreError) in
+      try take(index, made)
+    }
   }
 
   private func tellMissing(
@@ -135,12 +166,17 @@ public struct StoreSync {
   /// By `VOLUME/BACKUP`, the version of the backup's config.
   private func backupVersions() throws(StoreError) -> [String: String] {
     var versions: [String: String] = [:]
-    for volume in try store.volumeNames() {
-      guard !observer.isCancelled else { throw .cancelled }
-      try store.survey(StoreLayout.volumeBackups(volume), depth: 1, deadline: .usual, enter: { _ in false }) {
-        file, version in
-        if let name = StoreLayout.volumeBackup(file: file) { versions["\(volume)/\(name)"] = version }
+    let volumes = try store.volumeNames()
+    try each(volumes.count) { [store] index throws(StoreError) in
+      var files: [(name: String, version: String)] = []
+      try store.survey(
+        StoreLayout.volumeBackups(volumes[index]), depth: 1, deadline: .usual, enter: { _ in false }
+      ) { file, version in
+        if let name = StoreLayout.volumeBackup(file: file) { files.append((name, version)) }
       }
+      return files
+    } take: { index, files in
+      for file in files { versions["\(volumes[index])/\(file.name)"] = file.version }
     }
     return versions
   }
