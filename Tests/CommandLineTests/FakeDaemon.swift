@@ -93,12 +93,15 @@ func image(_ name: String, _ state: BackingImage.State, job: String? = nil, mess
     spec: ["sourceType": "download", "sourceParameters": ["url": "http://h/x"]], status: status.fields)
 }
 
-func job(_ state: Job.State, error: Fault? = nil, progress: Job.Progress? = nil) -> Resource {
-  Resource(
-    job: Job(
-      id: "job-0123456789abcdef", kind: .download, owner: ResourceKey(.backingImage, "parrot"),
-      pipeline: Pipeline(from: [.init("download", .source)], to: [.init("clone", .sink)]), state: state, attempt: 1,
-      error: error, createdAt: 0), progress: progress)
+func job(
+  _ state: Job.State, error: Fault? = nil, progress: Job.Progress? = nil, runAfter: Double? = nil
+) -> Resource {
+  var job = Job(
+    id: "job-0123456789abcdef", kind: .download, owner: ResourceKey(.backingImage, "parrot"),
+    pipeline: Pipeline(from: [.init("download", .source)], to: [.init("clone", .sink)]), state: state, attempt: 1,
+    error: error, createdAt: 0)
+  job.runAfter = runAfter
+  return Resource(job: job, progress: progress)
 }
 
 func applied(_ result: ApplyOutcome.Result, _ object: Resource, warnings: [String] = []) -> ApplyResponse {

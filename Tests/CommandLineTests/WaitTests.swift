@@ -71,10 +71,29 @@ import Testing
   @Test func anErrorThatWaitsForAChangeEndsTheWait() throws {
     try daemon.answer("/v1/backingimages/parrot", image("parrot", .pending, job: "job-0123456789abcdef"))
     try daemon.answer(
-      "/v1/jobs/job-0123456789abcdef", job(.pending, error: Fault(.targetUnreachable, "the folder is gone")))
+      "/v1/jobs/job-0123456789abcdef",
+      job(.pending, error: Fault(.targetUnreachable, "the folder is gone"), runAfter: 4_000_000_000))
     let output = try daemon.run("wait", "bi/parrot")
     #expect(output.status == 10)
     #expect(output.error.contains("goes on by itself"))
+  }
+
+  /// The cause was mended just now: what the job met before is no answer, and its next attempt is waited for, however that
+  /// ends.
+  @Test(arguments: [true, false]) func anErrorOfBeforeTheChangeEndsNothing(_ works: Bool) throws {
+    let waiting = image("parrot", .pending, job: "job-0123456789abcdef")
+    let done = works ? image("parrot", .ready) : waiting
+    try daemon.answer("/v1/backingimages/parrot", inTurn: [waiting, waiting, waiting, done])
+    let gone = Fault(.targetUnreachable, "the folder is gone")
+    try daemon.answer(
+      "/v1/jobs/job-0123456789abcdef",
+      inTurn: [
+        job(.pending, error: gone), job(.pending, error: gone), job(.running),
+        job(.pending, error: Fault(.credentialsRefused, "and nobody lets us in"), runAfter: 4_000_000_000),
+      ])
+    let output = try daemon.run("wait", "bi/parrot", "--timeout", "60s")
+    #expect(output.status == (works ? 0 : 14), "\(output)")
+    #expect(!output.error.contains("error: ") || output.error.contains("nobody lets us in"), "\(output)")
   }
 
   @Test func aCancelledJob() throws {

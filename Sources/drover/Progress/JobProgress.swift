@@ -13,6 +13,8 @@ struct JobProgress {
   var etaSeconds: Int64?
   var attempt: Int
   var error: Fault?
+  /// Whether it makes a pause before its next attempt, rather than begin it as soon as it may.
+  var pauses: Bool
 
   init(_ job: Resource) {
     let status = job.status
@@ -27,6 +29,7 @@ struct JobProgress {
     etaSeconds = status["etaSeconds"]?.int
     attempt = status["attempt"]?.int.map(Int.init) ?? 0
     error = status["error"].flatMap(Fault.init(job:))
+    pauses = status["runAfter"]?.string != nil
   }
 }
 

@@ -77,7 +77,8 @@ struct Waiter {
       let cause = job.error ?? Fault(.cancelled, "its job \(job.id) was cancelled")
       throw Fault(cause.code, "\(key) failed: \(cause.message)", hint: cause.hint ?? hint(job), retry: cause.retry)
     }
-    if let error = job?.error, error.retry == .afterFix, job?.state == "pending" {
+    // Where something has changed since, the error is an old one, and the next attempt is about to begin.
+    if let error = job?.error, error.retry == .afterFix, job?.state == "pending", job?.pauses == true {
       throw Fault(
         error.code, "\(key) waits for a change: \(error.message)",
         hint: error.hint ?? "its job \(job?.id ?? "") goes on by itself when the cause is gone", retry: .afterFix)
