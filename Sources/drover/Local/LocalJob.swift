@@ -9,7 +9,8 @@ import LocalWorker
 
 /// A pipeline that this program has carried out by a worker of its own, without a daemon and its catalog.
 ///
-/// One attempt. When it does not succeed, a second worker removes what it left; a signal cancels it.
+/// What may pass is tried again, as a daemon's job is, from the last checkpoint on where the stages can do that. When it does
+/// not succeed, another worker removes what was left; a signal cancels it.
 final class LocalJob {
   /// A secret value, which stage of `from + to` gets it, and by which name.
   struct GivenSecret {
@@ -28,6 +29,8 @@ final class LocalJob {
   private let identifier: String
   /// Nothing is touched before that.
   private var isAdmitted = false
+  private var attempt = 1
+  private var retries = LocalRetries()
 
   /// - Parameters:
   ///   - subject: For the progress display.
@@ -53,28 +56,40 @@ final class LocalJob {
   deinit { try? Folder.removeTree(folder) }
 
   /// Blocks until the result is in its place and durable.
-  /// - Parameter record: Is told what the stages emit, in its order.
-  /// - Throws: The Fault of the failure, or the exit code of a signal.
+  /// - Parameter record: Is told what the stages emit, in its order; after a failed attempt perhaps once more.
+  /// - Throws: The Fault of the last failure, or the exit code of a signal.
   func run(record: (_ kind: String, _ value: JSONValue) throws -> Void) throws -> JobResult {
     Interrupts.watch()
     defer { display.clear() }
-    let end: LocalWorker.End
-    do {
-      end = try carryOut(.run, record: record)
-    } catch {
-      discard()
-      throw error
-    }
-    switch end.answer {
-    case .finished(let result): return result
-    case .failed(let fault):
-      discard()
-      try Interrupts.check()
-      throw fault
-    default:
-      discard()
-      try Interrupts.check()
-      throw Fault(.workerDied, "the worker ended with \(end.status)", retry: .never)
+    while true {
+      let fault: Fault
+      do {
+        let end = try carryOut(.run, record: record)
+        switch end.answer {
+        case .finished(let result): return result
+        case .failed(let told): fault = told
+        default: fault = Fault(.workerDied, "the worker ended with \(end.status)", retry: .transient)
+        }
+      } catch {
+        discard()
+        throw error
+      }
+      // Nobody can take back what a pipe has been given.
+      let mayRepeat = descriptors.isEmpty || !isAdmitted
+      guard mayRepeat, !Interrupts.isPending, let pause = retries.pause(after: fault) else {
+        discard()
+        try Interrupts.check()
+        throw fault
+      }
+      display.note(
+        subject, "attempt \(attempt): \(fault.message); next attempt in \(Int(pause.rounded(.up))) s")
+      attempt += 1
+      let end = monotonicSeconds() + pause
+      while !Interrupts.isPending, monotonicSeconds() < end { Interrupts.pause(seconds: end - monotonicSeconds()) }
+      if Interrupts.isPending {
+        discard()
+        try Interrupts.check()
+      }
     }
   }
 
@@ -93,9 +108,10 @@ final class LocalJob {
     _ mode: JobOrder.Mode, record: (_ kind: String, _ value: JSONValue) throws -> Void
   ) throws -> LocalWorker.End {
     let order = JobOrder(
-      mode: mode, job: identifier, attempt: 1, pipeline: pipeline, jobFolder: folder,
+      mode: mode, job: identifier, attempt: attempt, pipeline: pipeline, jobFolder: folder,
       pluginFolders: DefaultPaths.besideThisProgram.pluginFolders, concurrency: Self.concurrency,
       stallSeconds: Self.stallSeconds, hangSeconds: Self.hangSeconds,
+      checkpoint: mode == .run ? retries.checkpoint : nil,
       secretNames: secrets.map { JobOrder.SecretName(stage: $0.stage, name: $0.name) })
     var isCancelled = false
     return try worker.run(.order(order), secrets: secrets.map(\.bytes), descriptors: descriptors) { report in
@@ -109,6 +125,7 @@ final class LocalJob {
         if case .admitted = answer { isAdmitted = true }
         return answer
       case .progress(let progress) where mode == .run: show(progress)
+      case .checkpoint(let checkpoint) where mode == .run: retries.passed(checkpoint)
       case .record(_, let kind, let value): try record(kind, value)
       case .log(let level, let message) where level == .warning || level == .error: display.note(subject, message)
       default: break
@@ -132,7 +149,7 @@ final class LocalJob {
       ProgressState(
         subject: subject, phase: progress.phase, percent: progress.percent, bytesDone: progress.bytesDone,
         bytesTotal: progress.bytesTotal, bytesPerSecond: Int64(progress.bytesPerSecond),
-        etaSeconds: progress.etaSeconds.map { Int64($0) }))
+        etaSeconds: progress.etaSeconds.map { Int64($0) }, attempt: attempt))
   }
 
   /// What the stages need must be free now; nothing else is admitted beside it here.

@@ -30,6 +30,8 @@ struct DamageMap: Encodable {
     let loss = Loss(offset: offset, length: length, block: block, reason: reason)
     // They come nearly in order.
     let index = (lost.lastIndex { $0.offset <= offset } ?? -1) + 1
+    // Another attempt may tell of it once more.
+    if index > 0, lost[index - 1].end >= loss.end { return }
     lost.insert(loss, at: index)
     join(at: index + 1)
     join(at: index)

@@ -151,6 +151,47 @@ struct RestoreFileTests {
     #expect(locks.count == 1, "only the other's lock is left: \(locks)")
   }
 
+  /// Another worker goes on where one died, and takes its lock away; to a pipe nothing is given twice.
+  @Test(arguments: [false, true]) func aWorkerThatDiesIsFollowedByAnother(_ streams: Bool) async throws {
+    let bench = try fixtureStore("lz4", in: store)
+    let lock = try StoreLock.acquire(.deletion, bench.session)
+    defer { lock.release() }
+    let running = try drover.start(
+      [
+        "restore", "file", streams ? "-" : folder("out"), "--from", "\(target)?backingImage=parrot", "--json-progress",
+      ])
+    try await eventually("it waits", within: 60) { running.error.contains("waiting for lock") }
+    kill(try #require(try worker(of: running.process.processIdentifier)), SIGKILL)
+    if !streams {
+      try await eventually("it tells of the death", within: 60) { running.error.contains("next attempt in") }
+      lock.release()
+    }
+    let output = running.finish()
+    #expect(output.status == (streams ? 1 : 0), "\(output.error)")
+    if streams {
+      #expect(output.out.isEmpty)
+    } else {
+      #expect(try checksum(folder("out")) == FixtureTests.parrotChecksum)
+    }
+    #expect(try drover.leftovers() == [])
+    lock.release()
+    #expect(FileManager.default.subpaths(atPath: store.path)?.contains { $0.hasSuffix(".lck") } == false)
+  }
+
+  /// The worker of the program; what starts it may stand in between.
+  private func worker(of program: pid_t) throws -> pid_t? {
+    var parents: [pid_t: pid_t] = [:]
+    var workers: [pid_t] = []
+    for name in try Folder.list("/proc") {
+      guard let pid = pid_t(name), let stat = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8),
+        let end = stat.lastIndex(of: ")")
+      else { continue }
+      parents[pid] = stat[end...].split(separator: " ").dropFirst(2).first.flatMap { pid_t($0) }
+      if stat.contains("(drover-worker") { workers.append(pid) }
+    }
+    return workers.first { parents[$0] == program || parents[$0].flatMap { parents[$0] } == program }
+  }
+
   /// An image that Drover didn't encrypt, so that what must come out is known.
   @Test func decryptsOnTheWay() throws {
     let bench = try Workbench.folder(store)
@@ -236,6 +277,37 @@ struct RestoreFromServersTests {
       #expect(output.status == 2 && output.error.contains("line 1"), "\(output.error)")
     }
     #expect(!FileManager.default.fileExists(atPath: folder("c")))
+  }
+
+  /// The server dies under the restore, and the restore is told at once; when the server is back it goes on.
+  @Test func aServerThatGoesAndComesBack() async throws {
+    let server = try RcloneS3(buckets: ["golden"])
+    let copy = TemporaryFolder("store")
+    _ = try fixtureStore("lz4", in: copy)
+    try FileManager.default.moveItem(atPath: copy("backupstore"), toPath: server.root("golden/backupstore"))
+    let store = try openStore(StoreURL("s3://golden@us-east-1/"), credentials: server.credentials())
+    // While it waits for a lock that another holds, so that the moment is certain.
+    let other = try StoreLock.acquire(
+      .deletion, StoreSession(store: store, observer: RecordingObserver(), domain: .volume("macaw-vol"), timing: .brisk)
+    )
+    let environment = [
+      "AWS_ACCESS_KEY_ID": RcloneS3.accessKey, "AWS_SECRET_ACCESS_KEY": RcloneS3.secretKey,
+      "AWS_ENDPOINT_URL": server.endpoint,
+    ]
+    let running = try drover.start(
+      ["restore", "file", folder("out"), "--from", "s3://golden@us-east-1/\(Self.query)", "--json-progress"],
+      environment: environment)
+    try await eventually("it waits", within: 60) { running.error.contains("waiting for lock") }
+    server.stop()
+    try await eventually("it tells of the loss", within: 120) { running.error.contains("next attempt in") }
+    #expect(!running.error.contains(RcloneS3.secretKey))
+    let second = try RcloneS3(port: server.port, root: server.root)
+    other.release()
+    let output = running.finish()
+    #expect(output.status == 0, "\(output.error)")
+    #expect(try isRight(folder("out")))
+    #expect(try drover.leftovers() == [])
+    withExtendedLifetime(second) {}
   }
 
   @Test(.enabled(if: RcloneNFS.isMissing == nil, "rclone is not here")) func fromAnExport() throws {
