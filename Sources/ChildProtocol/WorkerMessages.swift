@@ -32,6 +32,8 @@ public enum WorkerReport: Sendable, Codable {
   case log(level: LogLevel, message: String)
   /// Everything is in place and durable.
   case finished(JobResult)
+  /// The job is not to go on, and nothing of its attempts is left. How it ended is said next. Without it something may be.
+  case discarded
   case failed(Fault)
   /// After `cancel` or `pause`.
   case stopped

@@ -85,7 +85,7 @@ extension WorkerReport {
   public var isAnswer: Bool {
     switch self {
     case .finished, .failed, .stopped, .inspected, .checkEnded: true
-    case .hello, .planned, .progress, .checkpoint, .record, .log, .checkBegan, .checked: false
+    case .hello, .planned, .progress, .checkpoint, .record, .log, .discarded, .checkBegan, .checked: false
     }
   }
 }

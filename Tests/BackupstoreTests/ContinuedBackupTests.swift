@@ -152,8 +152,15 @@ import Testing
     _ = try interrupted(after: 2)
     let folder = LockFolder(store: store, path: StoreLayout.imageLocks)
     try folder.write(LockRecord(name: "lock-deleting", type: 2, isAcquired: true), deadline: .never)
-    try ImageBackup.discard(name: "parrot", jobFolder: bench.jobs.path, bench.session)
+    let error = storeError {
+      try ImageBackup.discard(name: "parrot", jobFolder: bench.jobs.path, bench.session)
+    }
+    #expect(error?.code == .locked && error?.retry == .transient)
     #expect(try bench.store.imageConfig("parrot") != nil, "it stays, and is dead")
+    // Whoever discards it later still knows that it is the job's.
+    try folder.remove("lock-deleting")
+    try ImageBackup.discard(name: "parrot", jobFolder: bench.jobs.path, bench.session)
+    #expect(try bench.store.imageConfig("parrot") == nil)
   }
 
   // MARK: Stubs that somebody left

@@ -203,8 +203,10 @@ final class FakeWorker: Worker {
     say(.finished(Self.result(order, values)))
   }
 
+  /// Where that is for good it has removed what it made.
   func fail(_ fault: Fault) async {
     guard await admitted() else { return }
+    if fault.retry == .never { say(.discarded) }
     say(.failed(fault))
   }
 

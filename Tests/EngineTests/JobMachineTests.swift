@@ -36,7 +36,10 @@ struct JobMachineTests {
 
   /// Ends the attempt as `outcome` says, and returns the last actions.
   private func end(_ machine: inout JobMachine, _ fault: Fault? = nil, random: Double = 0) -> [JobAction] {
-    if let fault { #expect(machine.failed(fault) == [.kill(afterSeconds: 5)]) }
+    if let fault {
+      if fault.retry == .never { #expect(machine.discarded() == []) }
+      #expect(machine.failed(fault) == [.kill(afterSeconds: 5)])
+    }
     return machine.exited("exit code 1", now: 200, random: random)
   }
 
@@ -149,6 +152,18 @@ struct JobMachineTests {
     #expect(machine.wake() == [])
   }
 
+  /// Whoever mends the cause while an attempt runs that began before does not wait for the next look.
+  @Test func aChangeDuringAnAttemptIsNotWaitedForAgain() {
+    var machine = running()
+    #expect(machine.wake() == [])
+    _ = end(&machine, gone)
+    #expect(machine.record.job.state == .pending && machine.record.job.error == gone)
+    #expect(!machine.record.waitsForChange && machine.record.job.runAfter == nil)
+    _ = machine.start(planned(), now: 210)
+    _ = end(&machine, gone)
+    #expect(machine.record.waitsForChange && machine.record.job.runAfter == 500)
+  }
+
   @Test func aWorkerThatDiesIsTriedAgainAndSaysHow() {
     var machine = running()
     _ = machine.exited("signal 11", now: 200, random: 0)
@@ -244,6 +259,67 @@ struct JobMachineTests {
       actions.first == .persist(.warning, "could not remove what the job left behind: connection refused"))
     #expect(machine.record.job.state == .cancelled)
     #expect(machine.record.leftovers)
+    let left = "cancelled; what it left behind could not be removed: connection refused"
+    #expect(machine.record.job.error?.message == left)
+    #expect(machine.record.job.error?.hint?.contains("drover delete backingimage/parrot") == true)
+    #expect(actions.contains(.persist(.jobCancelled, left)))
+    // The owner is deleted, and now it works.
+    #expect(machine.clean() == [.persist(nil), .reschedule])
+    _ = machine.start(nil, now: 300)
+    _ = machine.finished(JobResult(), now: 310)
+    _ = machine.exited("exit code 0", now: 310, random: 0)
+    #expect(machine.record.job.state == .cancelled && machine.record.job.error == nil && !machine.record.leftovers)
+  }
+
+  /// The worker could not remove what it had made, or died while it tried, or the job failed before it had one: another
+  /// one is started for that, with growing pauses, and in the end the job says what it has left.
+  @Test func aFailureThatLeavesSomethingIsNotTheEnd() throws {
+    var machine = running()
+    _ = machine.failed(mismatch)
+    _ = machine.exited("exit code 1", now: 200, random: 0)
+    #expect(machine.record.job.state == .pending && machine.record.ending == .failed(mismatch))
+    #expect(machine.record.job.error == mismatch)
+    let full = Fault(.io, "removing /x.partial: input/output error")
+    var pauses: [Double] = []
+    for _ in 1..<JobMachine.discardAttempts {
+      #expect(machine.start(nil, now: 300).contains(.launch(.discard)))
+      _ = end(&machine, full)
+      #expect(machine.record.job.state == .pending && machine.record.job.error == mismatch)
+      pauses.append((machine.record.job.runAfter ?? 0) - 200)
+    }
+    #expect(pauses == pauses.sorted() && pauses[0] < pauses[2], "\(pauses)")
+    _ = machine.start(nil, now: 300)
+    let actions = end(&machine, full)
+    let text = "wrong sum; what it left behind could not be removed: removing /x.partial: input/output error"
+    #expect(machine.record.job.state == .failed && machine.record.leftovers)
+    #expect(machine.record.job.error?.message == text && machine.record.job.error?.code == .checksumMismatch)
+    #expect(actions.contains(.persist(.jobFailed, text)))
+    // Twice in vain says it once.
+    _ = machine.clean()
+    for _ in 1...JobMachine.discardAttempts {
+      _ = machine.start(nil, now: 400)
+      _ = end(&machine, full)
+    }
+    #expect(machine.record.job.error?.message == text)
+    // The owner is deleted, and now it works.
+    _ = machine.clean()
+    _ = machine.start(nil, now: 500)
+    _ = machine.finished(JobResult(), now: 510)
+    _ = machine.exited("exit code 0", now: 510, random: 0)
+    #expect(machine.record.job.error == mismatch && machine.record.job.state == .failed && !machine.record.leftovers)
+  }
+
+  /// A discard whose worker stops by itself is not repeated for ever.
+  @Test func aDiscardThatOnlyStopsEndsToo() throws {
+    var machine = running()
+    _ = try machine.cancel(now: 120)
+    _ = machine.exited("signal 9", now: 125, random: 0)
+    for _ in 1...JobMachine.discardAttempts {
+      _ = machine.start(nil, now: 130)
+      _ = machine.stopped()
+      _ = machine.exited("exit code 0", now: 140, random: 0)
+    }
+    #expect(machine.record.job.state == .cancelled)
   }
 
   /// A disk that was read-only for a moment is no reason to leave something on it for good.

@@ -172,6 +172,44 @@ struct RunningJobsTests {
     session.end()
   }
 
+  /// Its worker could not remove what the job had made: others try, and when none can the job and its events say what is
+  /// left. It goes when the owner is deleted.
+  @Test(arguments: [2, 1000]) func whatAFailureLeftIsRemovedOrTold(_ succeedingDiscard: Int) async throws {
+    let discards = Mutex(0)
+    let fixture = try await EngineFixture(
+      FakeWorkers { worker, _ in
+        guard await worker.admitted() else { return }
+        worker.say(.failed(Fault(.checksumMismatch, "wrong sum")))
+      }, configure: { $0.backoffMaxSeconds = 2 })
+    fixture.workers.discards { worker, _ in
+      let number = discards.withLock { discards in
+        discards += 1
+        return discards
+      }
+      worker.say(
+        number >= succeedingDiscard
+          ? .finished(JobResult()) : .failed(Fault(.io, "removing /x.partial: input/output error")))
+    }
+    try await fixture.apply(EngineFixture.image("parrot"))
+    let id = try await fixture.job(ofImage: "parrot").metadata.name
+    let job = try await fixture.job(id, is: "failed")
+    let isLeft = succeedingDiscard > JobMachine.discardAttempts
+    #expect(discards.withLock { $0 } == (isLeft ? JobMachine.discardAttempts : succeedingDiscard))
+    #expect(job.status["error"]?["code"] == "checksum-mismatch")
+    let text =
+      "wrong sum"
+      + (isLeft ? "; what it left behind could not be removed: removing /x.partial: input/output error" : "")
+    #expect(job.status["error"]?["message"]?.string == text)
+    #expect(try await fixture.image("parrot").status["message"]?.string == text)
+    var messages: [String] = []
+    for try await event in fixture.engine.events(since: 0, follow: false) where event.type == .jobFailed {
+      messages.append(event.message)
+    }
+    #expect(messages == [text])
+    #expect(await fixture.engine.machines[id]?.record.leftovers == isLeft)
+    try await fixture.stop()
+  }
+
   @Test func aCancelThatIsNotHeardEndsInAKillAndACleanUp() async throws {
     let fixture = try await EngineFixture(
       FakeWorkers { worker, _ in

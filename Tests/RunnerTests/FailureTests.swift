@@ -89,6 +89,22 @@ import Testing
     #expect(copy.script.calls == 0)
   }
 
+  /// That nothing is left is said when it is so, and only then; a discard that fails tells of all that could not be removed.
+  @Test(arguments: [false, true]) func whatCouldNotBeDiscardedIsNotSaidToBe(_ fails: Bool) {
+    var copy = Self.copy()
+    copy.script = Script { _, call in
+      if call == "commit" { throw FakeFailure(code: "wrong-key", message: "no") }
+      if call == "discard", fails { throw FakeFailure(code: "io", message: "in the way") }
+    }
+    let harness = Harness()
+    #expect(harness.run(harness.order(.copy), copy.stages()).fault?.code == .wrongKey)
+    let said = harness.reports.withLock { $0.contains { if case .discarded = $0 { true } else { false } } }
+    #expect(said == !fails)
+    let again = harness.run(harness.order(.copy, mode: .discard), copy.stages())
+    #expect((again.fault == nil) == !fails)
+    if fails { #expect(again.fault?.message == "sink: in the way; source: in the way") }
+  }
+
   @Test func discardRemovesWhatAnAttemptLeft() {
     var copy = Self.copy()
     copy.script = Script { _, call in if call == "commit" { throw FakeFailure(retry: DROVER_RETRY_TRANSIENT) } }

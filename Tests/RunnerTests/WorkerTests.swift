@@ -228,7 +228,7 @@ import Testing
     }
     let start = BootClock.seconds()
     try worker.channel.send(WorkerCommand.cancel)
-    guard case .stopped? = try worker.next() else {
+    guard case .discarded? = try worker.next(), case .stopped? = try worker.next() else {
       Issue.record("it must stop")
       return
     }

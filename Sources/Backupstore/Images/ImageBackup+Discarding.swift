@@ -1,6 +1,6 @@
 extension ImageBackup {
   /// Removes the stub that this job's attempts left, if it is still theirs. Never touches a complete backup, another
-  /// writer's stub, or blocks. Does not wait long for a lock: a stub without its lock is dead anyway.
+  /// writer's stub, or blocks. Does not wait long for a lock, and throws `locked` then.
   public static func discard(name: String, jobFolder: String, _ session: StoreSession) throws(StoreError) {
     let journal = BackupJournal(folder: jobFolder)
     let owners = try journal.locks.names()
@@ -9,11 +9,7 @@ extension ImageBackup {
     var session = session
     session.lockJournal = journal.locks
     session.timing.patience = min(session.timing.patience ?? .infinity, 10 * session.timing.settle)
-    let lock: StoreLock
-    do throws(StoreError) { lock = try StoreLock.acquire(.use, session) } catch  where error.code == .locked {
-      session.observer.log(.info, "the stub of image \(name) stays, since the store is locked; it is dead")
-      return
-    }
+    let lock = try StoreLock.acquire(.use, session)
     defer { lock.release() }
     if let config = try session.store.imageConfig(name), !config.isComplete, let owner = config.droverLock,
       owners.contains(owner)

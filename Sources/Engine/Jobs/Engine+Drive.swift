@@ -298,6 +298,7 @@ extension Engine {
         pollTargets()
       }
     case .said(.stopped): deliver(id) { $0.stopped() }
+    case .said(.discarded): deliver(id) { $0.discarded() }
     case .said, .used: break
     case .ended(let status):
       session.end()

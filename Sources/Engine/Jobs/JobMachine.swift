@@ -28,6 +28,10 @@ struct JobMachine: Sendable, Equatable {
     var mode: JobOrder.Mode
     var stop: Stop?
     var outcome: Outcome?
+    /// The worker has removed whatever the job had made.
+    var isClean = false
+    /// Something that the job may wait for has changed since it began.
+    var isOutdated = false
   }
 
   enum Stop: Sendable, Equatable { case cancel, pause, shutdown }
@@ -38,8 +42,8 @@ struct JobMachine: Sendable, Equatable {
     case stopped
   }
 
-  /// Discards that may fail before the job ends without.
-  static let discardAttempts = 5
+  /// Discards that may fail, about a minute's, before the job ends without.
+  static let discardAttempts = 7
 
   init(_ record: JobRecord, policy: RetryPolicy, graceSeconds: Double) {
     self.record = record
@@ -94,7 +98,7 @@ struct JobMachine: Sendable, Equatable {
   /// The job can't be started at all, for a reason found before there was a worker.
   mutating func refuse(_ fault: Fault, now: Double, random: Double) -> [JobAction] {
     precondition(phase == .idle)
-    return settle(fault, discarded: false, now: now, random: random)
+    return settle(fault, now: now, random: random)
   }
 
   /// What the job waits for before it can start changed.
@@ -126,8 +130,8 @@ struct JobMachine: Sendable, Equatable {
     if let ending = record.ending { return end(ending, now: now) }
     switch (outcome, attempt.stop) {
     case (.failed(let fault), _) where attempt.outcome != nil && fault.retry == .never:
-      // A worker that lives removes what the job made before it says so.
-      return settle(fault, discarded: true, now: now, random: random)
+      // Where the worker could not remove what the job had made, or never came so far, another one is to do it.
+      return settle(fault, discarded: attempt.isClean, now: now, random: random)
     case (_, .pause) where record.held:
       record.job.state = .paused
       return [.persist(.jobPaused, "paused")]
@@ -135,10 +139,10 @@ struct JobMachine: Sendable, Equatable {
       record.job.state = .pending
       return [.persist(nil)]
     case (.failed(let fault), _):
-      return settle(fault, discarded: false, now: now, random: random)
+      return settle(fault, isOutdated: attempt.isOutdated, now: now, random: random)
     case (.stopped, _), (.finished, _):
       let fault = Fault(.workerDied, "the worker stopped although nobody had asked for it", retry: .transient)
-      return settle(fault, discarded: false, now: now, random: random)
+      return settle(fault, now: now, random: random)
     }
   }
 
@@ -155,9 +159,11 @@ struct JobMachine: Sendable, Equatable {
     case .stopped, .failed:
       record.failures += 1
       // Whatever it was: a disk may have been full or read-only for a moment only.
-      if case .failed(let fault) = outcome, record.failures >= Self.discardAttempts {
+      if record.failures >= Self.discardAttempts {
+        var fault = Fault(.workerDied, "the worker stopped although nobody had asked for it")
+        if case .failed(let told) = outcome { fault = told }
         let warning = JobAction.persist(.warning, "could not remove what the job left behind: \(fault.message)")
-        return [warning] + end(record.ending!, keepingLeftovers: true, now: now)
+        return [warning] + end(record.ending!, keepingLeftovers: true, after: fault, now: now)
       }
       record.job.state = .pending
       record.job.runAfter = now + policy.backoff(failures: record.failures, random: random)
@@ -165,15 +171,22 @@ struct JobMachine: Sendable, Equatable {
     }
   }
 
-  /// Decides by the fault's retry class. `discarded`: nothing of the attempt is left.
-  private mutating func settle(_ fault: Fault, discarded: Bool, now: Double, random: Double) -> [JobAction] {
+  /// Decides by the fault's retry class. `discarded`: nothing of the attempt is left. `isOutdated`: something has changed
+  /// since the attempt began.
+  private mutating func settle(
+    _ fault: Fault, discarded: Bool = false, isOutdated: Bool = false, now: Double, random: Double
+  ) -> [JobAction] {
     if discarded { record.leftovers = false }
     if record.job.kind.streams || fault.retry == .never {
       return end(.failed(fault), now: now)
     }
-    let pause: Double
+    let pause: Double?
     var message = "attempt \(record.job.attempt): \(fault.message)"
     switch fault.retry {
+    case .afterFix where isOutdated:
+      // The attempt may have begun before the change, which is not to be waited for again.
+      pause = nil
+      message += "; tries again, since something has changed meanwhile"
     case .afterFix:
       record.waitsForChange = true
       pause = policy.probeSeconds
@@ -186,18 +199,22 @@ struct JobMachine: Sendable, Equatable {
       guard record.failures < policy.attempts else {
         return end(.failed(fault), keepingLeftovers: true, now: now)
       }
-      pause = policy.backoff(failures: record.failures, random: random)
-      message += "; next attempt in \(Int(pause.rounded(.up))) s"
+      let backoff = policy.backoff(failures: record.failures, random: random)
+      pause = backoff
+      message += "; next attempt in \(Int(backoff.rounded(.up))) s"
     }
     record.job.state = record.held ? .paused : .pending
     record.job.error = fault
-    record.job.runAfter = now + pause
+    record.job.runAfter = pause.map { now + $0 }
     return [.persist(.jobRetrying, message), .reschedule]
   }
 
   /// Ends the job, after its leftovers are removed where there are any. One that ran out of attempts keeps them: a
   /// retry by hand continues there, and they go with the owner.
-  private mutating func end(_ ending: JobRecord.Ending, keepingLeftovers: Bool = false, now: Double) -> [JobAction] {
+  /// - Parameter failure: Why leftovers could not be removed.
+  private mutating func end(
+    _ ending: JobRecord.Ending, keepingLeftovers: Bool = false, after failure: Fault? = nil, now: Double
+  ) -> [JobAction] {
     record.note = nil
     record.waitsForChange = false
     record.job.runAfter = nil
@@ -213,13 +230,16 @@ struct JobMachine: Sendable, Equatable {
     record.job.finishedAt = now
     var actions: [JobAction] = []
     switch ending {
-    case .failed(let fault):
+    case .failed(let cause):
+      let fault = failure.map { cause.leaving($0, hint: leftoversHint) } ?? cause.withoutLeftovers
       record.job.state = .failed
       record.job.error = fault
       actions.append(.persist(.jobFailed, fault.message))
     case .cancelled:
       record.job.state = .cancelled
-      actions.append(.persist(.jobCancelled, "cancelled"))
+      let left = failure.map { Fault($0.code, "cancelled", retry: .never).leaving($0, hint: leftoversHint) }
+      if left != nil || record.job.error?.tellsOfLeftovers == true { record.job.error = left }
+      actions.append(.persist(.jobCancelled, left?.message ?? "cancelled"))
     }
     if !record.leftovers { actions.append(.dropCheckpoint) }
     return actions + [.reschedule]
@@ -270,6 +290,14 @@ extension JobMachine {
 
   mutating func failed(_ fault: Fault) -> [JobAction] {
     setOutcome(.failed(fault)) ? [.kill(afterSeconds: graceSeconds)] : []
+  }
+
+  /// Nothing is left, and the job is not to go on.
+  mutating func discarded() -> [JobAction] {
+    guard case .working(var attempt) = phase, attempt.mode == .run else { return [] }
+    attempt.isClean = true
+    phase = .working(attempt)
+    return []
   }
 
   mutating func stopped() -> [JobAction] {
@@ -372,6 +400,11 @@ extension JobMachine {
 
   /// Something that the job may have waited for has changed.
   mutating func wake() -> [JobAction] {
+    if case .working(var attempt) = phase, attempt.mode == .run {
+      attempt.isOutdated = true
+      phase = .working(attempt)
+      return []
+    }
     guard record.job.state == .pending, phase == .idle, record.waitsForChange else { return [] }
     record.waitsForChange = false
     record.job.runAfter = nil
@@ -402,6 +435,7 @@ extension JobMachine {
   }
 
   private static let unknown = Fault(.internalError, "the job failed")
+  private var leftoversHint: String { "drover delete \(record.job.owner)\(Fault.leftoversHint)" }
   private var retryHint: String { "drover job retry \(id)" }
 
   private func conflict(_ what: String, hint: String? = nil) -> Fault {
@@ -418,4 +452,26 @@ extension JobResult {
     values["bytesCopied"] = .int(bytesCopied)
     return values
   }
+}
+
+extension Fault {
+  /// Between a job's error and what is left of it.
+  fileprivate static let leftoversHint = " tries again to remove it"
+  private static let leftovers = "; what it left behind could not be removed: "
+
+  /// The same, where what the job left behind could not be removed either.
+  fileprivate func leaving(_ fault: Fault, hint: String) -> Fault {
+    Fault(code, withoutLeftovers.message + Self.leftovers + fault.message, hint: self.hint ?? hint, retry: retry)
+  }
+
+  /// As it was before that was said of it.
+  fileprivate var withoutLeftovers: Fault {
+    guard let end = message.firstRange(of: Self.leftovers) else { return self }
+    var fault = self
+    fault.message = String(message[..<end.lowerBound])
+    if fault.hint?.hasSuffix(Self.leftoversHint) == true { fault.hint = nil }
+    return fault
+  }
+
+  fileprivate var tellsOfLeftovers: Bool { message.contains(Self.leftovers) }
 }

@@ -68,7 +68,8 @@ struct Attempt {
     ).run()
   }
 
-  /// A failure for good, or a cancel, leaves nothing; what may pass is continued by the next attempt.
+  /// A failure for good, or a cancel, leaves nothing, as far as this worker can see to it: else another one is started for
+  /// that. What may pass is continued by the next attempt.
   private func discardingOnFailure(
     _ stages: [OrderedStage], _ body: () throws -> WorkerReport
   ) throws -> WorkerReport {
@@ -78,7 +79,10 @@ struct Attempt {
       let isForGood = job.interruption.request == .cancel || ((error as? Fault)?.retry == .never && !isPause(error))
       if isForGood {
         job.phase.enter("discarding")
-        do { try Discard.run(stages, order: context, job: job) } catch {
+        do {
+          try Discard.run(stages, order: context, job: job)
+          job.report(.discarded)
+        } catch {
           job.log(.warning, "could not remove what the job left: \((error as? Fault)?.message ?? "\(error)")")
         }
       }

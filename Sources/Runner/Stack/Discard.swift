@@ -5,11 +5,11 @@ import DroverModel
 /// failure.
 enum Discard {
   /// Nothing of the pipeline may be open.
-  /// - Throws: The first failure.
+  /// - Throws: A Fault like the first failure, with the messages of all.
   static func run(_ stages: [OrderedStage], order: OrderContext, job: JobContext) throws {
     job.interruption.isCleaning = true
     defer { job.interruption.isCleaning = false }
-    var failure: (any Error)?
+    var failures: [Fault] = []
     for stage in stages {
       guard let function = stage.loaded.functions.discard else { continue }
       do {
@@ -21,9 +21,11 @@ enum Discard {
           function(stage.loaded.descriptor, host, arguments.pointer, error)
         }
       } catch {
-        failure = failure ?? error
+        failures.append(error as? Fault ?? Fault(.internalError, "\(error)"))
       }
     }
-    if let failure { throw failure }
+    guard var fault = failures.first else { return }
+    fault.message = failures.map(\.message).joined(separator: "; ")
+    throw fault
   }
 }
