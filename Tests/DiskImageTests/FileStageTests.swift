@@ -95,6 +95,52 @@ import Testing
     #expect(try Folder.readFile(place, limit: 10) == [1, 0])
   }
 
+  /// Where the file system keeps attributes, an attempt goes on with the very file that the one before left.
+  @Test func anUnfinishedFileIsContinuedIfItIsTheSame() throws {
+    let partial = folder(".out.drover-partial")
+    func open(_ token: [UInt8]?) throws -> any Device {
+      var request = request()
+      request.checkpoint = token
+      return try FileStage.open(request, host: host)
+    }
+    /// As one that dies: its file loses the lock, and nothing else.
+    func attempt(_ bytes: [UInt8]) throws -> [UInt8]? {
+      let device = try open(nil)
+      #expect(try FileStatus.of(partial)?.size == 0)
+      try write(bytes, at: 0, device)
+      try device.flush()
+      let token = try device.checkpoint(offset: 4096)
+      if let token {
+        #expect(try String(decoding: token, as: UTF8.self) == device.info().identity)
+        #expect(code { _ = try open(token) } == "locked")
+      }
+      return token
+    }
+    guard let first = try attempt([1, 2, 3, 4]) else {
+      print("skipped: the file system has no attributes")
+      return
+    }
+    // One that was begun anew meanwhile, and one that is gone.
+    let second = try #require(try attempt([9, 9, 9, 9]))
+    #expect(code { _ = try open(first) } == "not-found")
+    try Folder.rename(partial, folder("moved"))
+    #expect(code { _ = try open(second) } == "not-found")
+    try Folder.rename(folder("moved"), partial)
+
+    let device = try open(second)
+    #expect(try device.info().identity == String(decoding: second, as: UTF8.self))
+    try write([5], at: 4096, device)
+    var bytes = [UInt8](repeating: 7, count: 6)
+    #expect(try bytes.withUnsafeMutableBytes { try device.read(into: $0, at: 2) } == 6)
+    #expect(bytes == [9, 9, 0, 0, 0, 0])
+    #expect(try bytes.withUnsafeMutableBytes { try device.read(into: $0, at: 1 << 20) } == 6)
+    #expect(bytes == [0, 0, 0, 0, 0, 0])
+    try device.commit(Commit(size: 4097))
+    let content = try Folder.readFile(place, limit: 1 << 20)
+    #expect(Array(content.prefix(5)) == [9, 9, 9, 9, 0] && content.count == 4097 && content.last == 5)
+    #expect(try OpenFile.open(place, .read).attribute("user.drover.partial") == nil)
+  }
+
   @Test func thePlanTellsWhatItTakes() throws {
     let plan = try #require(
       try FileStage.plan(request(), below: Plan(size: 1 << 30, dataSize: 5 << 20), host: host))

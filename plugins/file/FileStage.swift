@@ -27,7 +27,7 @@ public enum FileStage: Stage {
   public static func open(_ request: OpenRequest, host: any Host) throws -> any Device {
     let params = try NewFileParams(request)
     try params.checkPlace()
-    return try NewFile(params)
+    return try NewFile(params, continuing: request.checkpoint.map { String(decoding: $0, as: UTF8.self) })
   }
 
   public static func discard(_ request: OpenRequest, host: any Host) throws {

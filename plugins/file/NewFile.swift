@@ -7,20 +7,49 @@ final class NewFile: Device {
   private let params: NewFileParams
   private let file: OpenFile
   private let writer: DirectWriter
+  /// Tells this unfinished file from any other that had its name; nil where the file system has no place for it.
+  private let identifier: String?
 
-  init(_ params: NewFileParams) throws {
+  /// The attribute that holds it.
+  private static let attribute = "user.drover.partial"
+
+  /// - Parameter identifier: Of the unfinished file that an earlier attempt left, to go on with it.
+  init(_ params: NewFileParams, continuing identifier: String?) throws {
     self.params = params
-    file = try Self.claim(params.partial)
+    if let identifier {
+      file = try Self.reclaim(params.partial, identifier)
+      self.identifier = identifier
+    } else {
+      file = try Self.claim(params.partial)
+      let new =
+        String(UInt64.random(in: .min ... .max), radix: 16) + String(UInt64.random(in: .min ... .max), radix: 16)
+      self.identifier = try file.setAttribute(Self.attribute, new) ? new : nil
+    }
     writer = DirectWriter(file)
+  }
+
+  /// As it was left, and locked. Throws with retry `never` where it is gone, or is another.
+  private static func reclaim(_ path: String, _ identifier: String) throws -> OpenFile {
+    guard let status = try FileStatus.of(path, followLinks: false), status.isRegular else { throw gone(path) }
+    let file = try OpenFile.open(path, .readWrite, followLinks: false)
+    guard try file.tryLockExclusive() else { throw inUse(path) }
+    guard try isNamed(file, path), try file.attribute(attribute) == identifier else { throw gone(path) }
+    return file
+  }
+
+  private static func gone(_ path: String) -> StageError {
+    StageError("not-found", "what an earlier attempt had written to \(path) is gone")
+  }
+
+  private static func inUse(_ path: String) -> StageError {
+    StageError("locked", "something else is just making that file: \(path) is locked", retry: .transient)
   }
 
   /// Empty, and locked against another job that would make the same file.
   private static func claim(_ path: String) throws -> OpenFile {
     while true {
       let file = try OpenFile.open(path, .create(permissions: 0o600), followLinks: false)
-      guard try file.tryLockExclusive() else {
-        throw StageError("locked", "something else is just making that file: \(path) is locked", retry: .transient)
-      }
+      guard try file.tryLockExclusive() else { throw inUse(path) }
       guard try file.status().isRegular else { throw StageError("conflict", "\(path) is there and is no file") }
       // Whoever had it locked may have renamed or removed it between the two calls.
       guard try isNamed(file, path) else { continue }
@@ -37,7 +66,15 @@ final class NewFile: Device {
   func info() -> DeviceInfo {
     DeviceInfo(
       size: nil, blockPreferred: 2 << 20,
-      flags: params.hash == true ? [.writable, .startsZero, .imageFile] : [.writable, .startsZero])
+      flags: params.hash == true ? [.writable, .startsZero, .imageFile] : [.writable, .startsZero],
+      identity: identifier)
+  }
+
+  /// What was not written yet reads as zero, also beyond the end of the file.
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws -> Int {
+    let count = try file.read(into: buffer, at: offset)
+    UnsafeMutableRawBufferPointer(rebasing: buffer[count...]).initializeMemory(as: UInt8.self, repeating: 0)
+    return buffer.count
   }
 
   func write(_ buffer: UnsafeRawBufferPointer, at offset: UInt64) throws {
@@ -52,12 +89,15 @@ final class NewFile: Device {
 
   func flush() throws { try file.syncData() }
 
+  func checkpoint(offset: UInt64) throws -> [UInt8]? { identifier.map { Array($0.utf8) } }
+
   func fileRange(offset: UInt64, length: UInt64) throws -> FileRange? {
     FileRange(descriptor: file.descriptor, offset: offset)
   }
 
   func commit(_ commit: Commit) throws {
     try file.truncate(to: commit.size)
+    if identifier != nil { try file.removeAttribute(Self.attribute) }
     try file.sync()
     guard try Self.isNamed(file, params.partial) else {
       throw StageError("conflict", "\(params.partial) was removed or replaced while it was written")

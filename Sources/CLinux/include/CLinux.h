@@ -54,6 +54,11 @@ int clinux_open(const char *path, int flags, uint32_t mode);
 /* syncfs(2), of the file system that the descriptor's file is on. */
 int clinux_sync_file_system(int descriptor);
 
+/* fsetxattr, fgetxattr and fremovexattr. */
+int clinux_set_attribute(int descriptor, const char *name, const void *value, size_t length);
+ssize_t clinux_attribute(int descriptor, const char *name, void *value, size_t capacity);
+int clinux_remove_attribute(int descriptor, const char *name);
+
 /* fcntl F_SETFL: O_DIRECT on or off. */
 int clinux_set_direct(int descriptor, int direct);
 
