@@ -76,7 +76,8 @@ extension Engine {
         switch name {
         case .image:
           VerificationController.judged(old.status, finding, job, verification, now: environment.now())
-        case .backup: VerificationController.judged(backup: old.status, finding, job, verification)
+        case .backup:
+          VerificationController.judged(backup: old.status, finding, job, verification, now: environment.now())
         }
       return new == old ? nil : new
     }

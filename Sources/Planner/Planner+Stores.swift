@@ -10,7 +10,7 @@ extension Planner {
     guard let url = facts.targets[name] else { throw Fault(.notFound, "\(key) does not exist") }
     var params = tending.params
     params["target"] = .string(url.text)
-    if case .verify(.sample(let share), _) = tending {
+    if case .verify(.sample(let share), _, _) = tending {
       let slice = verification.next(share: share)
       params["start"] = .string(NameSlice.digits(slice.start))
       params["end"] = slice.end.map { .string(NameSlice.digits($0)) }

@@ -90,20 +90,56 @@ import Testing
   }
 
   @Test func aLostLeaseMovesNothing() throws {
-    let (path, clock) = (StorePool.images.block(shared), clock)
-    let reads = Mutex(0)
+    let (path, locks, clock) = (StorePool.images.block(shared), StoreLayout.imageLocks, clock)
+    let isLocked = Mutex(false)
     let suspended = ReactingStore(store) { call in
-      // The third and fourth look are those under the lock.
-      if case .read(path) = call,
-        reads.withLock({
-          $0 += 1; return $0
-        }) == 3
-      {
-        clock.advance(200)
+      switch call {
+      case .names(locks): isLocked.withLock { $0 = true }
+      // The second look, under the lock.
+      case .read(path) where isLocked.withLock({ $0 }): clock.advance(200)
+      default: break
       }
     }
     #expect(storeError { _ = try verify(suspended) }?.code == .lockLost)
     #expect(isInPlace)
+  }
+
+  /// What could not be moved is counted: no backup writes it again.
+  @Test func whatIsLeftInPlaceIsCounted() throws {
+    let other = Self.parrot.bytes.withUnsafeBytes {
+      BlockName(of: UnsafeRawBufferPointer(rebasing: $0[..<SourceImage.block]))
+    }
+    store[StorePool.images.block(other)] = [4, 5, 6]
+    let hooked = HookedStore(store)
+    hooked.failure = StoreError(.notPermitted, "not this one")
+    hooked.fails = { [shared] in $0 == StorePool.images.aside(shared) }
+    func counts(_ report: VerificationReport) -> [[UInt64]] {
+      report.backups.map { [$0.damagedBlocks, $0.damagedInPlace] }
+    }
+    let report = try verify(hooked)
+    #expect(report.asideBlocks == 1 && report.repairProblem == "not this one")
+    #expect(counts(report) == [[2, 1], [1, 1]])
+    #expect(isInPlace)
+
+    // Backing up again brings one of them.
+    try bench.backUp(Self.parrot, as: "parrot")
+    #expect(try counts(verify(hooked)) == [[1, 1], [1, 1]])
+    #expect(try counts(verify()) == [[1, 0], [1, 0]])
+    var options = StoreVerification.Options(scope: .all)
+    options.repairs = false
+    store[StorePool.images.block(shared)] = [1]
+    #expect(try counts(StoreVerification(options, bench.session).run()) == [[1, 1], [1, 1]])
+  }
+
+  /// An attempt that died had moved it, or somebody else has.
+  @Test func whatIsGoneIsNotInPlace() throws {
+    let (store, locks, path) = (store, StoreLayout.imageLocks, StorePool.images.block(shared))
+    let taking = ReactingStore(store) { call in
+      if case .names(locks) = call { store[path] = nil }
+    }
+    let report = try verify(taking)
+    #expect(report.asideBlocks == 0)
+    #expect(report.backups.map { [$0.damagedBlocks, $0.damagedInPlace] } == [[1, 0], [1, 0]])
   }
 
   @Test func aStoreThatCantBeWrittenIsVerifiedAllTheSame() throws {
@@ -112,6 +148,7 @@ import Testing
     let report = try verify(hooked)
     #expect(report.backups.allSatisfy { $0.state == .damaged })
     #expect(report.repairProblem == "read only")
+    #expect(report.backups.map(\.damagedInPlace) == [1, 1])
     #expect(isInPlace)
   }
 

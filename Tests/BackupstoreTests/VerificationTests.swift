@@ -170,6 +170,85 @@ import Testing
     #expect(report.unreferencedBlocks == 0)
   }
 
+  // MARK: Several at once
+
+  /// Nobody's answer comes before as many are asked for as there are threads.
+  @Test func asManyBlocksAreReadAtOnceAsThereAreThreads() throws {
+    struct State {
+      var running = 0
+      var most = 0
+    }
+    let state = Monitor(State())
+    let waiting = ReactingStore(store) { call in
+      guard case .read(let path) = call, path.hasSuffix(".blk") else { return }
+      state.change { state in
+        state.running += 1
+        state.most = max(state.most, state.running)
+      }
+      _ = try? until("four are read at once") { state.withLock { $0.most == 4 } }
+      state.change { $0.running -= 1 }
+    }
+    var options = StoreVerification.Options(scope: .all)
+    options.threads = 4
+    let report = try StoreVerification(options, bench.on(waiting).session).run()
+    #expect(report.readBlocks == 4 && states(report) == ["parrot": .good, "robin": .good])
+    #expect(state.withLock { $0.most } == 4)
+  }
+
+  /// Blocks that are hashed side by side are told apart: whole ones and short ones, packed, raw, raw that look packed, bad
+  /// and missing ones, in each place.
+  @Test func blocksThatAreHashedTogetherAreToldApart() throws {
+    let size = 4096
+    let pool = StorePool.images
+    var contents = (0..<7).map { index in [UInt8](repeating: UInt8(index + 1), count: size) }
+    contents.append([0x1f, 0x8b] + contents[0].dropFirst(2))
+    contents.append([UInt8](repeating: 9, count: 512))
+    let codec = BlockCodec(maximumBlock: size)
+    var names: [BlockName] = []
+    for (index, content) in contents.enumerated() {
+      let name = content.withUnsafeBytes { BlockName(of: $0) }
+      names.append(name)
+      let method: CompressionMethod = index < 7 ? CompressionMethod.allCases[index % 3] : .none
+      store[pool.block(name)] = content.withUnsafeBytes { Array(codec.pack($0, method)) }
+    }
+    let inspector = BlockInspector(bench.session, pool, longest: size)
+    #expect(inspector.group == 4)
+    for begin in names.indices {
+      // Each one comes first, second, third and fourth.
+      let group = (0..<4).map { names[(begin + $0) % names.count] }
+      func lengths(_ findings: [BlockInspector.Finding]) -> [Int?] {
+        findings.map { if case .good(let length, _) = $0 { length } else { nil } }
+      }
+      let expected = (0..<4).map { Optional(contents[(begin + $0) % names.count].count) }
+      #expect(try lengths(inspector.inspect(group[...])) == expected)
+      for victim in group.indices {
+        let path = pool.block(group[victim])
+        let whole = store[path]
+        var wrong: [Int?] = expected
+        wrong[victim] = nil
+        for harm in [[1, 2, 3], [UInt8](repeating: 200, count: size), [UInt8](repeating: 1, count: 3 * size)] {
+          store[path] = harm
+          let findings = try inspector.inspect(group[...])
+          #expect(lengths(findings) == wrong)
+          guard case .bad = findings[victim] else {
+            Issue.record("\(findings[victim])")
+            continue
+          }
+        }
+        store[path] = nil
+        let findings = try inspector.inspect(group[...])
+        #expect(lengths(findings) == wrong && findings[victim] == .missing)
+        store[path] = whole
+      }
+    }
+  }
+
+  /// Long blocks are not held four at a time.
+  @Test func memoryIsBounded() {
+    func group(_ longest: Int) -> Int { BlockInspector(bench.session, .images, longest: longest).group }
+    #expect([512, 2 << 20, 8 << 20, 16 << 20].map(group) == [4, 4, 2, 1])
+  }
+
   // MARK: Slices
 
   @Test(arguments: [1.0, 0.5, 1 / 3.0, 0.1, 1 / 7.0, 0.07]) func slicesCoverEverythingOnce(_ share: Double) throws {
@@ -278,6 +357,7 @@ import Testing
     progress.findings[.images, default: .init()].bad[name(Self.parrot, 0)] = "a reason\nin lines"
     progress.findings[.volume("macaw"), default: .init()].lengths[name(Self.robin, 0)] = 7
     progress.findings[.images]?.vanished = [name(Self.robin, 0)]
+    progress.findings[.images]?.moved = [name(Self.parrot, 0)]
     (progress.readBlocks, progress.readBytes, progress.asideBlocks) = (1, 2, 3)
     progress.repairProblem = "locked by somebody"
     let journal = VerificationJournal(path: folder("verify"), subject: "this")
@@ -323,16 +403,30 @@ import Testing
   @Test(arguments: [("16777216", 16 << 20), ("16Mi", 16 << 20), ("", 2 << 20), ("0", 2 << 20)])
   func blockSizesOfVolumes(_ text: String, _ size: Int) throws {
     let json = #"{"CreatedTime":"x","Parameters":{"a":"b","backup-block-size":"\#(text)"}}"#
-    let backup = try Array(json.utf8).withUnsafeBytes { try PooledBackup(decodingVolumeBackup: $0, path: "x") }
+    let backup = try Array(json.utf8).withUnsafeBytes { PooledBackup(try VolumeBackupConfig(decoding: $0, path: "x")) }
     #expect(backup.blockSize == UInt64(size))
   }
 
   @Test(arguments: ["1", "17Mi", "-1", "99999999999Gi", "x"]) func absurdBlockSizes(_ text: String) throws {
     let json = #"{"CreatedTime":"x","Parameters":{"backup-block-size":"\#(text)"}}"#
     let error = storeError {
-      _ = try Array(json.utf8).withUnsafeBytes { try PooledBackup(decodingVolumeBackup: $0, path: "x") }
+      _ = try Array(json.utf8).withUnsafeBytes { try VolumeBackupConfig(decoding: $0, path: "x") }
     }
     #expect(error?.code == .badConfig)
+  }
+
+  @Test func aVerificationKeepsTheRate() throws {
+    let path = path(Self.parrot, 0)
+    store[path] = [UInt8](repeating: 7, count: 1 << 20)
+    let bytes = store.paths.filter { $0.hasSuffix(".blk") }.reduce(0) { $0 + (store[$1]?.count ?? 0) }
+    var options = StoreVerification.Options(scope: .all)
+    options.bytesPerSecond = 1000
+    options.repairs = false
+    let start = clock.bootSeconds()
+    let report = try StoreVerification(options, bench.session).run()
+    #expect(report.damagedBlocks == 1)
+    // The last ones to be read are paid for afterwards; a bad one is read more than once.
+    #expect(clock.bootSeconds() - start >= Double(bytes) / 1000 - 1)
   }
 
   @Test func theRateIsKept() throws {

@@ -32,6 +32,14 @@ extension EndToEnd {
       let verified = try host.status("bbi", "parrot")
       #expect(verified["lastVerified"]?.string?.hasSuffix("Z") == true, "\(verified)")
 
+      let limited = try host.run("target", "verify", "--all", "--limit-rate", "1G", "-o", "json")
+      #expect(limited.code == 0 && limited.json["readBlocks"] == good.json["blocks"], "\(limited)")
+      let last = try host.run("job", "list", "-o", "json").json["items"]?.array?
+        .first { $0["status"]?["type"] == "verify" }
+      let params = last?["status"]?["pipeline"]?["from"]?.array?.first?["params"]
+      #expect(params?["bytesPerSecond"]?.number == 1_073_741_824, "\(String(describing: last))")
+      #expect(try host.run("target", "verify", "--limit-rate", "0").code == 2)
+
       let victim = try #require(blocks(host).first)
       try Folder.writeDurably(victim, Array("garbage".utf8))
       let structure = try host.run("target", "verify")
@@ -57,6 +65,37 @@ extension EndToEnd {
       #expect(try host.status("bbi", "parrot")["lastVerified"] != nil)
       let events = try host.run("describe", "bt", "default")
       #expect(events.out.contains("1 damaged backups: parrot"), "\(events)")
+    }
+
+    /// A bad block that can't be moved aside keeps its backup in error, whatever is written again beside it.
+    @Test(.timeLimit(.minutes(6))) func aBackupWithABadBlockInPlaceNeverShowsAsGood() throws {
+      let host = try host()
+      let victims = Array(blocks(host).prefix(2))
+      for victim in victims { try Folder.writeDurably(victim, [1, 2, 3]) }
+      let obstacle = "\(victims[1].dropLast(".blk".count)).bad"
+      try Folder.create(obstacle)
+      let found = try host.run("target", "verify", "--all", "-o", "json")
+      #expect(found.code == 7 && found.err.contains("lie in place"), "\(found)")
+      let finding = found.json["backups"]?.array?.first
+      #expect(finding?["damagedBlocks"] == 2 && finding?["damagedInPlace"] == 1, "\(found)")
+      #expect(found.json["asideBlocks"] == 1 && found.json["repairProblem"] != nil, "\(found)")
+
+      // One of them is written again.
+      let again = try host.run("backup", "create", "image", "parrot", "--wait", "--timeout", "60s")
+      #expect(again.code != 0 && again.err.contains("1 bad blocks of it lie in place"), "\(again)")
+      for command in [["target", "sync"], ["target", "verify"], ["target", "verify", "--sample", "1"]] {
+        _ = try host.begin(command).end()
+        let status = try host.status("bbi", "parrot")
+        #expect(status["state"] == "Error" && status["damagedInPlace"] == 1, "\(command): \(status)")
+        #expect(status["error"]?.string?.isEmpty == false && status["lastVerified"] == nil, "\(status)")
+      }
+
+      try Folder.removeTree(obstacle)
+      #expect(try host.run("target", "verify", "--all").code == 7)
+      #expect(try host.status("bbi", "parrot")["damagedInPlace"] == 0)
+      try host.succeed("backup", "create", "image", "parrot", "--wait", "--timeout", "60s")
+      #expect(try host.status("bbi", "parrot")["state"] == "Completed")
+      #expect(try host.run("target", "verify", "--all").code == 0)
     }
 
     @Test(.timeLimit(.minutes(6))) func samplesCoverEverythingInTurn() throws {
@@ -136,6 +175,12 @@ extension EndToEnd {
       #expect(try host.status("bbi", "parrot")["state"] == "Completed")
       let listed = try host.run("target", "verify")
       #expect(listed.code == 0 && listed.out.contains("macaw-vol/backup-1"), "\(listed)")
+      // Without its volume it can't be restored.
+      try Folder.rename("\(volume)/volume.cfg", "\(volume)/away")
+      let refused = try host.run("target", "verify")
+      #expect(refused.code == 7 && refused.out.contains("unrestorable"), "\(refused)")
+      #expect(refused.out.contains("cannot find volume macaw-vol"), "\(refused)")
+      try Folder.rename("\(volume)/away", "\(volume)/volume.cfg")
       let forced = try host.run("backup", "delete", "parrot", "--force", "--wait", "--timeout", "60s")
       #expect(forced.code == 0, "\(forced)")
       #expect(blocks(host) == [])

@@ -16,7 +16,7 @@ struct VerificationTests {
   ]
   private static let damaged: [String: JSONValue] = [
     "kind": "BackupBackingImage", "name": "parrot", "state": "damaged", "blocks": 3, "damagedBlocks": 2,
-    "reason": "2 of its 3 blocks are damaged",
+    "damagedInPlace": 0, "reason": "2 of its 3 blocks are damaged",
   ]
 
   /// Answers verifications with `finding`, which a test may change.
@@ -143,21 +143,148 @@ struct VerificationTests {
     #expect(verified("2026-01-05T10:00:01Z", attempt: 1).lastVerified != nil)
   }
 
-  /// A block that was left where it is counts as present: backing up again mends nothing.
-  @Test func aBackupThatWroteNothingMendsNothing() {
-    func backedUp(uploaded: Int64) -> BackupBackingImage.Status {
+  /// A block that was left where it is counts as present: backing up again mends what is missing, and not that one.
+  @Test(arguments: [0, 4096]) func aBackupMendsNoBlockThatLiesInPlace(_ uploaded: Int64) {
+    func backedUp(inPlace: Int64?) -> BackupBackingImage.Status {
       let old = BackupBackingImage.Status(
-        state: .error, backingImage: "parrot", damagedAt: "2026-01-05T10:00:00Z", damagedBlocks: 2)
+        state: .error, backingImage: "parrot", damagedAt: "2026-01-05T10:00:00Z", damagedBlocks: 2,
+        damagedInPlace: inPlace)
       let job = Job(
         id: "job-1", kind: .backup, owner: ResourceKey(.backupBackingImage, "parrot"),
         pipeline: Pipeline(from: [], to: []), state: .succeeded, result: ["newlyUploadedDataSize": .int(uploaded)],
         createdAt: 0)
       return BackupBackingImage.Status(BackupController.reflect(old.fields, JobRecord(job)))
     }
-    let same = backedUp(uploaded: 0)
+    let same = backedUp(inPlace: nil)
     #expect(same.state == .error && same.damagedBlocks == 2 && same.error.contains("verify --all"))
-    let mended = backedUp(uploaded: 4096)
-    #expect(mended.state == .completed && mended.damagedBlocks == nil && mended.error == "")
+    let part = backedUp(inPlace: 1)
+    #expect(part.state == .error && part.damagedBlocks == 1 && part.damagedInPlace == 1)
+    #expect(part.error.hasPrefix("1 bad blocks of it lie in place") && part.damagedAt != nil)
+    let mended = backedUp(inPlace: 0)
+    #expect(mended.state == .completed && mended.error == "" && mended.damagedAt == nil)
+    #expect(mended.damagedBlocks == nil && mended.damagedInPlace == nil)
+  }
+
+  private func job(_ scope: StoreTending.Scope, attempt: Int = 1) -> Job {
+    var job = Job(
+      id: "job-1", kind: .verify, owner: target,
+      pipeline: Pipeline(
+        from: [.init("verify-target", .task, StoreTending.verify(scope, repair: true).params)], to: []),
+      state: .succeeded, createdAt: 1_767_607_200)
+    job.attempt = attempt
+    return job
+  }
+
+  private func finding(_ state: String, _ blocks: Int64, inPlace: Int64 = 0) -> [String: JSONValue] {
+    [
+      "kind": "BackupBackingImage", "name": "parrot", "state": .string(state),
+      "reason": .string("\(blocks) of its blocks"),
+      "damagedBlocks": .int(blocks), "damagedInPlace": .int(inPlace),
+    ]
+  }
+
+  /// What a look at everything has counted is not forgotten by one at less.
+  @Test func aLesserLookForgetsNoDamage() {
+    func judged(_ old: BackupBackingImage.Status, _ finding: [String: JSONValue], _ job: Job)
+      -> BackupBackingImage.Status
+    {
+      BackupBackingImage.Status(VerificationController.judged(old.fields, finding, job, .init(), now: 1_767_700_000))
+    }
+    let completed = BackupBackingImage.Status(
+      state: .completed, backingImage: "parrot", backupCreatedAt: "2026-01-06T10:00:00Z", lastVerified: "x")
+    let full = judged(completed, finding("damaged", 3, inPlace: 2), job(.all))
+    #expect(full.state == .error && full.damagedBlocks == 3 && full.damagedInPlace == 2 && full.lastVerified == nil)
+    for lesser in [job(.structure), job(.sample(0.5)), job(.all, attempt: 2)] {
+      let missing = judged(full, finding("damaged", 1), lesser)
+      #expect(missing.damagedBlocks == 3 && missing.damagedInPlace == 2 && missing.error == full.error)
+      #expect(judged(full, finding("good", 0), lesser).damagedInPlace == 2)
+      #expect(judged(full, finding("good", 0), lesser).state == .error)
+    }
+    let cut = judged(full, finding("unreadable", 0), job(.all))
+    #expect(cut.damagedInPlace == 2, "nobody saw its blocks")
+    let moved = judged(full, finding("damaged", 3, inPlace: 0), job(.all))
+    #expect(moved.damagedBlocks == 3 && moved.damagedInPlace == 0)
+    #expect(judged(full, finding("good", 0), job(.all)).state == .completed)
+    #expect(judged(full, finding("good", 0), job(.all)).damagedInPlace == nil)
+    // Where no block was bad, its config is well again.
+    let config = judged(completed, finding("unreadable", 0), job(.structure))
+    #expect(config.state == .error && config.damagedBlocks == 0)
+    #expect(judged(config, finding("good", 0), job(.structure)).state == .completed)
+  }
+
+  /// The backup's own job does not read what lies there.
+  @Test func damageThatIsFoundWhileItIsBackedUpStays() {
+    let running = BackupBackingImage.Status(state: .inProgress, progress: 40, backingImage: "parrot")
+    func after(inPlace: Int64) -> BackupBackingImage.Status {
+      let judged = VerificationController.judged(
+        running.fields, finding("damaged", 1, inPlace: inPlace), job(.all), .init(), now: 0)
+      #expect(BackupBackingImage.Status(judged).state == .inProgress)
+      let ended = Job(
+        id: "job-2", kind: .backup, owner: ResourceKey(.backupBackingImage, "parrot"),
+        pipeline: Pipeline(from: [], to: []), state: .succeeded, result: ["newlyUploadedDataSize": 1], createdAt: 0)
+      return BackupBackingImage.Status(BackupController.reflect(judged, JobRecord(ended)))
+    }
+    #expect(after(inPlace: 1).state == .error && after(inPlace: 1).damagedBlocks == 1)
+    #expect(after(inPlace: 0).state == .completed && after(inPlace: 0).damagedBlocks == nil)
+  }
+
+  /// Nor does whoever looks at its config alone, or makes it anew of what lies there.
+  @Test func damageOutlivesALookAtTheConfig() {
+    let damaged = BackupBackingImage.Status(
+      state: .error, error: "2 of its 3", backingImage: "parrot", backupCreatedAt: "2026-01-05T10:00:00Z",
+      damagedAt: "2026-01-06T10:00:00Z", damagedBlocks: 2, damagedInPlace: 1)
+    func inspected(_ state: Job.State, _ old: [String: JSONValue]) -> [String: JSONValue] {
+      let job = Job(
+        id: "job-1", kind: .inspect, owner: ResourceKey(.backupBackingImage, "parrot"),
+        pipeline: Pipeline(from: [], to: []), state: state, result: ["state": "Completed"], createdAt: 0)
+      return BackupController.reflect(old, JobRecord(job))
+    }
+    var fields = damaged.fields
+    for state in [Job.State.pending, .running, .succeeded] {
+      fields = inspected(state, fields)
+      let status = BackupBackingImage.Status(fields)
+      #expect(status.state == .error && status.error == "2 of its 3", "\(state)")
+    }
+    func synced(_ old: BackupBackingImage.Status, _ created: String) -> BackupBackingImage.Status {
+      let found = FoundBackup(
+        name: .image("parrot"), version: "", fields: ["state": "Completed", "backupCreatedAt": .string(created)])
+      return BackupBackingImage.Status(BackupController.synced(old.fields, found, now: 0))
+    }
+    for created in ["2026-01-05T10:00:00Z", "2026-01-07T10:00:00Z"] {
+      #expect(synced(damaged, created).state == .error && synced(damaged, created).error == "2 of its 3")
+    }
+    var missing = damaged
+    missing.damagedInPlace = 0
+    #expect(synced(missing, "2026-01-05T10:00:00Z").state == .error)
+    #expect(synced(missing, "2026-01-07T10:00:00Z").state == .completed)
+  }
+
+  @Test func damageOfAVolumesBackupStays() {
+    let created: JSONValue = "2026-01-05T10:00:00Z"
+    func judged(_ old: Backup.Status, _ state: String, _ blocks: Int64, _ scope: StoreTending.Scope) -> Backup.Status {
+      Backup.Status(
+        VerificationController.judged(
+          backup: old.fields, ["state": .string(state), "damagedBlocks": .int(blocks), "reason": .string("\(state)!")],
+          job(scope), .init(), now: 0))
+    }
+    func synced(_ old: Backup.Status, _ created: JSONValue = created) -> Backup.Status {
+      let found = FoundBackup(
+        name: .backup("backup-1", volume: "macaw"), version: "",
+        fields: ["state": "Completed", "volumeName": "macaw", "backupCreatedAt": created])
+      return Backup.Status(BackupController.synced(old.fields, found, now: 0))
+    }
+    let completed = synced(Backup.Status([:]))
+    #expect(completed.state == .completed)
+    let refused = judged(completed, "unrestorable", 0, .structure)
+    #expect(refused.state == .error && refused.error == "unrestorable!")
+    #expect(synced(refused).state == .error && synced(refused).error == "unrestorable!")
+    #expect(judged(synced(refused), "good", 0, .structure).state == .completed)
+    let damaged = judged(completed, "damaged", 2, .all)
+    #expect(synced(damaged).state == .error && synced(damaged).damagedBlocks == 2)
+    #expect(judged(damaged, "good", 0, .structure).state == .error)
+    #expect(judged(damaged, "damaged", 1, .structure).damagedBlocks == 2)
+    #expect(judged(damaged, "good", 0, .all).state == .completed)
+    #expect(synced(damaged, "2026-01-07T10:00:00Z").state == .completed, "another one")
   }
 
   /// One that was made anew is another backup.
@@ -322,10 +449,21 @@ struct VerificationTests {
 
   @Test(arguments: [
     #"{"sample": 0}"#, #"{"sample": 101}"#, #"{"sample": "1"}"#, #"{"sample": 5, "all": true}"#, #"{"all": 1}"#,
-    #"{"alll": true}"#,
+    #"{"alll": true}"#, #"{"bytesPerSecond": 0}"#, #"{"bytesPerSecond": "1M"}"#,
+    #"{"all": true, "bytesPerSecond": -1}"#,
   ]) func requestsThatMakeNoSense(_ text: String) throws {
     let request = try JSONDecoder().decode(JSONValue.self, from: Data(text.utf8)).object ?? [:]
     #expect(throws: Fault.self) { try StoreTending(.verify, request: request) }
+  }
+
+  /// Through the request, the job's parameters, and the job's being planned again.
+  @Test(arguments: [#"{"all": true}"#, #"{"sample": 50}"#, "{}"]) func theRateGoesWithTheJob(_ text: String) throws {
+    var request = try JSONDecoder().decode(JSONValue.self, from: Data(text.utf8)).object ?? [:]
+    #expect(try StoreTending(.verify, request: request).params["bytesPerSecond"] == nil)
+    request["bytesPerSecond"] = 5_000_000
+    let tending = try StoreTending(.verify, request: request)
+    #expect(tending.params["bytesPerSecond"]?.number == 5_000_000)
+    #expect(StoreTending(.verify, tending.params) == tending)
   }
 
   private func faultOf(_ body: () async throws -> Void) async -> Fault? {

@@ -25,6 +25,7 @@ struct VerificationRecord: Encodable {
     var reason: String?
     var blocks: UInt64
     var damagedBlocks: UInt64
+    var damagedInPlace: UInt64
     var damage: [Damage]?
   }
 
@@ -40,7 +41,7 @@ struct VerificationRecord: Encodable {
   init(_ report: VerificationReport, target: String, scope: String) {
     self.target = target
     self.scope = scope
-    let damaged = report.backups.filter { $0.state == .damaged }
+    let damaged = report.backups.filter { !$0.damage.isEmpty }
     let share = max(1, Self.longestDamage / max(1, damaged.count))
     backups = report.backups.map { backup in
       var volume: String?
@@ -48,14 +49,14 @@ struct VerificationRecord: Encodable {
       return Backup(
         kind: volume == nil ? "BackupBackingImage" : "Backup", name: backup.name, volume: volume, url: backup.url,
         state: backup.state.rawValue, reason: backup.reason.isEmpty ? nil : backup.reason, blocks: backup.blocks,
-        damagedBlocks: backup.damagedBlocks,
+        damagedBlocks: backup.damagedBlocks, damagedInPlace: backup.damagedInPlace,
         damage: backup.damage.isEmpty
           ? nil
           : backup.damage.prefix(share).map {
             Damage(offset: $0.offset, block: $0.block.description, reason: $0.reason)
           })
     }
-    damagedBackups = report.backups.count { $0.state == .damaged || $0.state == .unreadable }
+    damagedBackups = report.backups.count(where: \.state.isHarmed)
     (blocks, readBlocks, readBytes) = (report.blocks, report.readBlocks, report.readBytes)
     (unreferencedBlocks, damagedBlocks) = (report.unreferencedBlocks, report.damagedBlocks)
     (asideBlocks, repairProblem) = (report.asideBlocks, report.repairProblem)

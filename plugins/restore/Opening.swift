@@ -88,10 +88,10 @@ struct Opening {
 
   /// The backing image's disk; nil for a volume without one.
   private func base(of restore: VolumeRestore) throws -> (any DiskView)? {
-    guard let url = RestoreStage.base(of: restore.volume, in: restore.url.target) else { return nil }
+    guard let url = restore.volume.base(in: restore.url.target) else { return nil }
     do {
       let image = try ImageRestore.open(url, session(RestoreStage.imageJournal(request)), strictly)
-      return try disk(of: image) { try RestoreStage.check($0.config, isBaseOf: restore.volume) }
+      return try disk(of: image) { try $0.config.check(isBaseOf: restore.volume) }
     } catch {
       guard let damage, let reason = Self.lossReason(error) else { throw error }
       host.log(.warning, "the volume's backing image is lost: \(reason)")

@@ -26,11 +26,9 @@ enum RestoreStage: Stage {
     case .volume(let url):
       let (volume, backup) = try store.completeVolumeBackup(url)
       var data = min(volume.size, UInt64(backup.blocks.count) * backup.blockSize)
-      if params.view != .blocks, let base = base(of: volume, in: url.target) {
+      if params.view != .blocks {
         do {
-          let config = try store.completeImage(base)
-          try check(config, isBaseOf: volume)
-          data = min(volume.size, data + config.dataSize)
+          if let image = try store.completeBase(of: volume) { data = min(volume.size, data + image.dataSize) }
         } catch {
           guard params.salvage else { throw error }
         }
@@ -56,21 +54,5 @@ enum RestoreStage: Stage {
 
   static func volumeJournal(_ request: OpenRequest) -> LockJournal {
     LockJournal(path: "\(request.jobFolder)/restore.volume.locks")
-  }
-
-  /// Where the backup of a volume's backing image is: beside the volume's. Nil for a volume without one.
-  static func base(of volume: VolumeConfig, in target: StoreURL) -> ImageBackupURL? {
-    volume.backingImageName.isEmpty ? nil : ImageBackupURL(target: target, name: volume.backingImageName)
-  }
-
-  /// Another image of the same name would give garbage.
-  static func check(_ image: ImageConfig, isBaseOf volume: VolumeConfig) throws(StoreError) {
-    let wanted = volume.backingImageChecksum
-    guard !wanted.isEmpty, !image.checksum.isEmpty, wanted != image.checksum else { return }
-    throw StoreError(
-      .checksumMismatch,
-      "volume \(volume.name) lies over an image \(image.name) with SHA-512 \(wanted.prefix(16))…, but the one in the store "
-        + "has \(image.checksum.prefix(16))…",
-      hint: "the store holds another image of that name; the volume can't be restored without its own")
   }
 }

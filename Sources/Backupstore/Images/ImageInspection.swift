@@ -1,18 +1,24 @@
 extension ObjectStore {
   /// The config of a complete backup. Takes no lock. Throws `not-found`, `unfinished-backup` or `bad-config`.
   public func completeImage(_ url: ImageBackupURL) throws(StoreError) -> ImageConfig {
-    guard var config = try imageConfig(url.name) else {
+    try completeImage(named: url.name)
+  }
+
+  /// `name` is a valid name.
+  func completeImage(named name: String) throws(StoreError) -> ImageConfig {
+    guard var config = try imageConfig(name) else {
       throw StoreError(
-        .notFound, "cannot find image \(url.name) in backupstore \(self.url)",
+        .notFound, "cannot find image \(name) in backupstore \(url)",
         hint: "see which backups the target has, and whether the URL is the right one")
     }
     guard config.isComplete else {
       throw StoreError(
-        .unfinishedBackup, "the backup \(url) is still in progress: it has no time of completion",
+        .unfinishedBackup,
+        "the backup \(StorePool.images.url(of: name, in: self)) is still in progress: it has no time of completion",
         hint: "wait until it is complete; if its maker died, back up the image again or delete it")
     }
     // The folder's name is what counts.
-    config.name = url.name
+    config.name = name
     return config
   }
 }

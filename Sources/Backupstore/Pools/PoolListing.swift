@@ -15,20 +15,13 @@ extension ObjectStore {
     }
   }
 
-  /// What the backup is made of; nil: it is certainly not there. Throws `bad-config` for a document that is none.
+  /// What the backup is made of; nil: it is certainly not there. Throws `bad-config` for a document that a restore would not
+  /// trust either.
   func pooledBackup(_ name: String, in pool: StorePool) throws(StoreError) -> PooledBackup? {
-    let path = pool.config(of: name)
-    guard let bytes = try document(path, limit: Self.longestConfig) else { return nil }
-    let place = "\(url)/\(path)"
-    let result = bytes.withUnsafeBytes { bytes in
-      Result { () throws(StoreError) in
-        switch pool {
-        case .images: PooledBackup(try ImageConfig(decoding: bytes, path: place))
-        case .volume: try PooledBackup(decodingVolumeBackup: bytes, path: place)
-        }
-      }
+    switch pool {
+    case .images: try imageConfig(name).map { PooledBackup($0) }
+    case .volume(let volume): try volumeBackupConfig(name, of: volume).map { PooledBackup($0) }
     }
-    return try result.get()
   }
 
   /// Calls `visit` for each block of the pool, `aside` for each that was moved aside, and `temporary` with the path of

@@ -9,6 +9,8 @@ struct BlockRepair {
   struct Outcome: Sendable, Hashable {
     /// Blocks that were moved.
     var aside = 0
+    /// Bad blocks that are not in their place any more, whoever took them away.
+    var gone: [BlockName] = []
     /// Blocks that were good when they were looked at again.
     var good: [BlockName] = []
     /// Why bad blocks were left where they are.
@@ -32,18 +34,19 @@ struct BlockRepair {
       return outcome
     }
     defer { lock.release() }
-    let inspector = BlockInspector(session.store, pool, longest: longest)
+    let inspector = BlockInspector(session, pool, longest: longest)
     for name in bad.keys.sorted() {
       try session.observer.checkCancelled()
       session.observer.phase("moving bad blocks aside", "\(pool)")
       switch try inspector.inspect(name) {
       case .good: outcome.good.append(name)
-      case .missing: break
+      case .missing: outcome.gone.append(name)
       case .bad(let reason):
         let deadline = try lock.check()
         do throws(StoreError) {
           try session.store.move(pool.block(name), to: pool.aside(name), deadline: deadline)
           outcome.aside += 1
+          outcome.gone.append(name)
           session.observer.log(.warning, "bad block moved to \(pool.aside(name)): \(reason)")
         } catch {
           outcome.problem = outcome.problem ?? error.message

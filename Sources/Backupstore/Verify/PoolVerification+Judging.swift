@@ -1,8 +1,10 @@
 extension PoolVerification {
   /// Which backups the damage hits. Configs are looked at again: what is said of a backup holds for the config that is there
-  /// now, and of one that is gone nothing is said.
+  /// now, and of one that is gone nothing is said. `images` are the images' backups as they were found, where this is a
+  /// volume's pool.
   func judge(
-    _ candidates: [Candidate], _ present: NamePrefixes, _ findings: VerificationJournal.Findings
+    _ candidates: [Candidate], _ present: NamePrefixes, _ findings: VerificationJournal.Findings,
+    images: [VerifiedBackup]
   ) throws(StoreError) -> (backups: [VerifiedBackup], damaged: Set<BlockName>) {
     var missing = MissingBlocks(
       store: session.store, pool: pool, present: present, vanished: findings.vanished)
@@ -26,6 +28,7 @@ extension PoolVerification {
           guard let reason else { continue }
           damaged.insert(block.name)
           backup.damagedBlocks += 1
+          if findings.isInPlace(block.name) { backup.damagedInPlace += 1 }
           if backup.damage.count < VerifiedBackup.longestDamage {
             backup.damage.append(.init(offset: block.offset, block: block.name, reason: reason))
           }
@@ -36,9 +39,25 @@ extension PoolVerification {
             "\(backup.damagedBlocks) of its \(backup.blocks) blocks are damaged, the first one at offset \(first.offset): \(first.reason)"
         }
       }
+      if backup.state != .changed, candidate.isRefused, let refusal = try refusal(of: name, images) {
+        if backup.state == .damaged { backup.reason = "\(refusal.message); and \(backup.reason)" }
+        if backup.state == .good { backup.reason = refusal.message }
+        backup.state = .unrestorable
+      }
       backups.append(backup)
     }
     return (backups, damaged)
+  }
+
+  /// Why a restore would refuse a backup of a volume, which it did before; nil: it would no more.
+  private func refusal(of name: String, _ images: [VerifiedBackup]) throws(StoreError) -> StoreError? {
+    guard case .volume(let volume) = pool, let ground = try ground(images) else { return nil }
+    do throws(StoreError) {
+      guard let backup = try session.store.volumeBackupConfig(name, of: volume) else { return nil }
+      return try ground.refusal(of: backup)
+    } catch  where error.code == .badConfig {
+      return error
+    }
   }
 
   /// The config of a backup that was readable before; nil: it is gone.

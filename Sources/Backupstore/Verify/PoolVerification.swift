@@ -23,8 +23,9 @@ struct PoolVerification {
     if present.isEmpty && names.isEmpty { return }
     var referenced = NamePrefixes()
     var found: [Candidate] = []
+    let ground = names.isEmpty ? nil : try ground(report.backups)
     for name in names {
-      if let candidate = try candidate(name, present, &referenced) { found.append(candidate) }
+      if let candidate = try candidate(name, ground, present, &referenced) { found.append(candidate) }
     }
     referenced.settle()
 
@@ -39,13 +40,14 @@ struct PoolVerification {
         progress.repairProblem = progress.repairProblem ?? repair.problem
         // What came right by itself is no damage.
         for name in repair.good { progress.findings[pool]?.bad[name] = nil }
+        progress.findings[pool]?.moved.formUnion(repair.gone)
       }
       progress.finished.append(pool)
       progress.last = nil
       try journal?.save(progress)
     }
 
-    let judged = try judge(found, present, progress.findings[pool] ?? .init())
+    let judged = try judge(found, present, progress.findings[pool] ?? .init(), images: report.backups)
     report.backups += judged.backups
     report.damagedBlocks += UInt64(judged.damaged.count)
     report.blocks += UInt64(referenced.count)
@@ -62,25 +64,41 @@ struct PoolVerification {
     var longest = 0
     /// Whether it names blocks that were not listed.
     var hasMissing = false
+    /// Whether a restore would refuse it as it was.
+    var isRefused = false
   }
 
   private func longest(_ found: [Candidate]) -> Int { max(512, found.map(\.longest).max() ?? 0) }
 
   // MARK: The structure
 
+  /// Nil for the images, which stand by themselves.
+  func ground(_ images: [VerifiedBackup]) throws(StoreError) -> VolumeGround? {
+    guard case .volume(let name) = pool else { return nil }
+    return try VolumeGround(name, in: store, images: images)
+  }
+
   /// Nil: there is nothing of that name any more.
   private func candidate(
-    _ name: String, _ present: NamePrefixes, _ referenced: inout NamePrefixes
+    _ name: String, _ ground: VolumeGround?, _ present: NamePrefixes, _ referenced: inout NamePrefixes
   ) throws(StoreError) -> Candidate? {
     try observer.checkCancelled()
     observer.phase("reading configs", name)
     var candidate = Candidate(
       backup: VerifiedBackup(
         pool: pool, name: name, url: pool.url(of: name, in: store), state: .good, reason: "", blocks: 0,
-        damagedBlocks: 0, damage: []))
+        damagedBlocks: 0, damagedInPlace: 0, damage: []))
     candidate.status = try store.status(of: pool.config(of: name), deadline: .usual)
     do throws(StoreError) {
-      guard let config = try store.pooledBackup(name, in: pool) else { return nil }
+      let config: PooledBackup
+      if let ground, case .volume(let volume) = pool {
+        guard let backup = try store.volumeBackupConfig(name, of: volume) else { return nil }
+        if backup.isComplete { candidate.isRefused = try ground.refusal(of: backup) != nil }
+        config = PooledBackup(backup)
+      } else {
+        guard let backup = try store.pooledBackup(name, in: pool) else { return nil }
+        config = backup
+      }
       candidate.backup.blocks = UInt64(config.blocks.count)
       candidate.longest = Int(config.blockSize)
       guard config.isComplete else {
@@ -113,7 +131,7 @@ struct PoolVerification {
     var done: UInt64 = 0
     for shard in shards(of: referenced) {
       let wanted = try references(of: backups, in: shard, after: progress.last)
-      let inspector = BlockInspector(store, pool, longest: Int(unit))
+      let inspector = BlockInspector(session, pool, longest: Int(unit), rate: rate)
       observer.phase("reading blocks", "\(pool)")
       var start = 0
       while start < wanted.count {
@@ -122,7 +140,7 @@ struct PoolVerification {
         // All that claim one block are judged together.
         while end < wanted.count, wanted[end].name == wanted[end - 1].name { end += 1 }
         let batch = Array(wanted[start..<end])
-        try read(batch, inspector, rate, &progress, unit: unit, done: done, total: total)
+        try read(batch, inspector, &progress, unit: unit, done: done, total: total)
         done += UInt64(batch.count) * unit
         start = end
         progress.last = batch.last?.name
@@ -184,8 +202,8 @@ struct PoolVerification {
   }
 
   private func read(
-    _ batch: [Reference], _ inspector: BlockInspector, _ rate: ReadingRate?,
-    _ progress: inout VerificationJournal.Progress, unit: UInt64, done: UInt64, total: UInt64
+    _ batch: [Reference], _ inspector: BlockInspector, _ progress: inout VerificationJournal.Progress, unit: UInt64,
+    done: UInt64, total: UInt64
   ) throws(StoreError) {
     // The first of each name reads the block.
     let firsts = batch.indices.filter { $0 == 0 || batch[$0].name != batch[$0 - 1].name }
@@ -196,26 +214,30 @@ struct PoolVerification {
     }
     let reading = Mutex(Reading())
     let observer = observer
-    try Parallel.forEach(firsts.count, threads: options.threads) { (index) throws(StoreError) in
-      try observer.checkCancelled()
-      let name = batch[firsts[index]].name
-      let finding = try inspector.inspect(name)
-      observer.progress(done: min(total, done + UInt64(firsts[index]) * unit), total: total)
-      switch finding {
-      case .good(let length, let stored):
-        let next = index + 1 < firsts.count ? firsts[index + 1] : batch.count
-        let isClaimedOtherwise = batch[firsts[index]..<next].contains { $0.length != length }
-        reading.withLock { reading in
-          reading.blocks += 1
-          reading.bytes += UInt64(stored)
-          if isClaimedOtherwise { reading.findings.lengths[name] = length }
-        }
-        try rate?.charge(stored)
-      case .missing: reading.withLock { _ = $0.findings.vanished.insert(name) }
-      case .bad(let reason):
-        reading.withLock { reading in
-          reading.blocks += 1
-          reading.findings.bad[name] = reason
+    let names = firsts.map { batch[$0].name }
+    // Few blocks are rather read on several threads than hashed side by side.
+    let group = max(1, min(inspector.group, names.count / max(1, options.threads)))
+    try Parallel.forEach((names.count + group - 1) / group, threads: options.threads) { (part) throws(StoreError) in
+      let range = (part * group)..<min(names.count, (part + 1) * group)
+      let findings = try inspector.inspect(names[range])
+      observer.progress(done: min(total, done + UInt64(firsts[range.lowerBound]) * unit), total: total)
+      for (index, finding) in zip(range, findings) {
+        let name = names[index]
+        switch finding {
+        case .good(let length, let stored):
+          let next = index + 1 < firsts.count ? firsts[index + 1] : batch.count
+          let isClaimedOtherwise = batch[firsts[index]..<next].contains { $0.length != length }
+          reading.withLock { reading in
+            reading.blocks += 1
+            reading.bytes += UInt64(stored)
+            if isClaimedOtherwise { reading.findings.lengths[name] = length }
+          }
+        case .missing: reading.withLock { _ = $0.findings.vanished.insert(name) }
+        case .bad(let reason):
+          reading.withLock { reading in
+            reading.blocks += 1
+            reading.findings.bad[name] = reason
+          }
         }
       }
     }

@@ -26,6 +26,8 @@ struct VerificationJournal: Sendable {
   struct Findings: Sendable, Hashable {
     /// Why they can't be used.
     var bad: [BlockName: String] = [:]
+    /// Those of them that were moved aside or are gone otherwise.
+    var moved: Set<BlockName> = []
     /// Bytes of good blocks that some config believes to be longer or shorter.
     var lengths: [BlockName: Int] = [:]
     /// Blocks that a listing showed and that were not there to be read.
@@ -40,8 +42,15 @@ struct VerificationJournal: Sendable {
       return "it has \(length) bytes instead of \(backup.length(of: block))"
     }
 
+    /// Whether a damaged block has an object under its name, so that nobody writes it again.
+    func isInPlace(_ name: BlockName) -> Bool {
+      if bad[name] != nil { return !moved.contains(name) }
+      return lengths[name] != nil
+    }
+
     mutating func merge(_ other: Findings) {
       bad.merge(other.bad) { old, _ in old }
+      moved.formUnion(other.moved)
       lengths.merge(other.lengths) { old, _ in old }
       vanished.formUnion(other.vanished)
     }
@@ -77,6 +86,9 @@ struct VerificationJournal: Sendable {
       case "length" where words.count == 4:
         guard let name = BlockName(words[2]), let length = Int(words[3]) else { return nil }
         progress.findings[Self.pool(words[1]), default: Findings()].lengths[name] = length
+      case "moved" where words.count == 3:
+        guard let name = BlockName(words[2]) else { return nil }
+        progress.findings[Self.pool(words[1]), default: Findings()].moved.insert(name)
       case "vanished" where words.count == 3:
         guard let name = BlockName(words[2]) else { return nil }
         progress.findings[Self.pool(words[1]), default: Findings()].vanished.insert(name)
@@ -96,6 +108,7 @@ struct VerificationJournal: Sendable {
     if let problem = progress.repairProblem { lines.append("kept \(Self.line(problem))") }
     for (pool, findings) in progress.findings {
       lines += findings.bad.map { "bad \(Self.word(pool)) \($0) \(Self.line($1))" }
+      lines += findings.moved.map { "moved \(Self.word(pool)) \($0)" }
       lines += findings.vanished.map { "vanished \(Self.word(pool)) \($0)" }
       lines += findings.lengths.map { "length \(Self.word(pool)) \($0) \($1)" }
     }

@@ -36,6 +36,9 @@ public struct VerifiedBackup: Sendable, Hashable {
   public var blocks: UInt64
   /// Entries of the config whose blocks are bad or missing.
   public var damagedBlocks: UInt64
+  /// Those of them whose block lies there, but is bad or of another length: backing up again takes it for present and
+  /// writes nothing in its stead.
+  public var damagedInPlace: UInt64
   /// The first of them, by offset.
   public var damage: [Damage]
 
@@ -44,12 +47,17 @@ public struct VerifiedBackup: Sendable, Hashable {
     case good
     /// A block is bad or missing.
     case damaged
+    /// Of a volume: what a restore refuses for what it needs beside its own blocks, or for what it is.
+    case unrestorable
     /// A stub: it is being made, or its maker died.
     case unfinished
     /// Its config can't be read or is none.
     case unreadable
     /// Another config is in its place than when the verification began: nothing is known of that one.
     case changed
+
+    /// Whether it can't be restored as it is.
+    public var isHarmed: Bool { self == .damaged || self == .unrestorable || self == .unreadable }
   }
 
   public struct Damage: Sendable, Hashable {

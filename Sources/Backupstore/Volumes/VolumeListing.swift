@@ -48,38 +48,4 @@ extension ObjectStore {
     config.volumeName = volume
     return config
   }
-
-  /// A complete backup of blocks and its volume, checked against each other. Takes no lock. Throws `not-found`,
-  /// `unfinished-backup`, `bad-config`, or `not-supported` for a backup that is one file.
-  public func completeVolumeBackup(
-    _ url: VolumeBackupURL
-  ) throws(StoreError) -> (volume: VolumeConfig, backup: VolumeBackupConfig) {
-    guard let name = url.backup else {
-      throw StoreError(
-        .invalid, "\(url) names a volume and none of its backups",
-        hint: "a volume's backup is written TARGET?backup=NAME&volume=NAME")
-    }
-    guard let volume = try volumeConfig(url.volume) else {
-      throw StoreError(
-        .notFound, "cannot find volume \(url.volume) in backupstore \(self.url)",
-        hint: "see which backups the target has, and whether the URL is the right one")
-    }
-    guard let backup = try volumeBackupConfig(name, of: url.volume) else {
-      throw StoreError(
-        .notFound, "cannot find backup \(name) of volume \(url.volume) in backupstore \(self.url)",
-        hint: volume.lastBackupName.isEmpty ? "" : "the volume's last backup is \(volume.lastBackupName)")
-    }
-    guard backup.isComplete else {
-      throw StoreError(
-        .unfinishedBackup, "the backup \(url) is still in progress: it has no time of completion",
-        hint: "wait until it is complete; if its maker died, back up the volume again or delete it")
-    }
-    guard backup.singleFile.isEmpty else {
-      throw StoreError(
-        .notSupported, "the backup \(url) is one file, \(backup.singleFile.debugDescription), and not blocks",
-        hint: "copy that file out of the store")
-    }
-    try backup.check(within: volume.size, path: "\(self.url)/\(StoreLayout.volumeBackup(name, of: url.volume))")
-    return (volume, backup)
-  }
 }

@@ -23,6 +23,9 @@ extension BackupBackingImage {
     public var damagedAt: String?
     /// Of its blocks, how many are bad or missing; nil while no damage is known.
     public var damagedBlocks: Int64?
+    /// Those of them that lie in the store still: a backup takes them for present and does not write them again. Nil while
+    /// no damage is known, and where nobody counted them.
+    public var damagedInPlace: Int64?
     /// Nobody deletes it before it is unpinned.
     public var pinned: Bool
     /// Written to the store by the job, after compression.
@@ -35,7 +38,8 @@ extension BackupBackingImage {
       checksum: String? = nil, size: Int64? = nil, labels: [String: String] = [:], compressionMethod: String? = nil,
       secret: String? = nil, secretNamespace: String? = nil, backupCreatedAt: String? = nil,
       lastSyncedAt: String? = nil, lastVerified: String? = nil, damagedAt: String? = nil,
-      damagedBlocks: Int64? = nil, pinned: Bool = false, newlyUploadedDataSize: Int64? = nil, job: String? = nil
+      damagedBlocks: Int64? = nil, damagedInPlace: Int64? = nil, pinned: Bool = false,
+      newlyUploadedDataSize: Int64? = nil, job: String? = nil
     ) {
       self.state = state
       self.progress = progress
@@ -53,6 +57,7 @@ extension BackupBackingImage {
       self.lastVerified = lastVerified
       self.damagedAt = damagedAt
       self.damagedBlocks = damagedBlocks
+      self.damagedInPlace = damagedInPlace
       self.pinned = pinned
       self.newlyUploadedDataSize = newlyUploadedDataSize
       self.job = job
@@ -70,7 +75,7 @@ extension BackupBackingImage {
         secretNamespace: fields["secretNamespace"]?.string, backupCreatedAt: fields["backupCreatedAt"]?.string,
         lastSyncedAt: fields["lastSyncedAt"]?.string, lastVerified: fields["lastVerified"]?.string,
         damagedAt: fields["damagedAt"]?.string, damagedBlocks: fields["damagedBlocks"]?.int,
-        pinned: fields["pinned"]?.bool ?? false,
+        damagedInPlace: fields["damagedInPlace"]?.int, pinned: fields["pinned"]?.bool ?? false,
         newlyUploadedDataSize: fields["newlyUploadedDataSize"]?.int, job: fields["job"]?.string)
     }
 
@@ -81,7 +86,8 @@ extension BackupBackingImage {
         "labels": .object(labels.mapValues { .string($0) }), "compressionMethod": .of(compressionMethod),
         "secret": .of(secret), "secretNamespace": .of(secretNamespace), "backupCreatedAt": .of(backupCreatedAt),
         "lastSyncedAt": .of(lastSyncedAt), "lastVerified": .of(lastVerified),
-        "damagedAt": .of(damagedAt), "damagedBlocks": .of(damagedBlocks), "pinned": pinned ? true : .null,
+        "damagedAt": .of(damagedAt), "damagedBlocks": .of(damagedBlocks), "damagedInPlace": .of(damagedInPlace),
+        "pinned": pinned ? true : .null,
         "newlyUploadedDataSize": .of(newlyUploadedDataSize), "job": .of(job),
       ])
     }

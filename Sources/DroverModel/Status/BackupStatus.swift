@@ -23,6 +23,10 @@ public enum Backup {
     public var backupCreatedAt: String?
     public var lastSyncedAt: String?
     public var lastVerified: String?
+    /// When a verification found it damaged, or such that a restore would refuse it; nil while nothing is known.
+    public var damagedAt: String?
+    /// Of its blocks, how many are bad or missing; nil while no damage is known.
+    public var damagedBlocks: Int64?
     /// Whether nobody may delete it before it is unpinned.
     public var pinned: Bool
 
@@ -43,6 +47,8 @@ public enum Backup {
       backupCreatedAt = fields["backupCreatedAt"]?.string
       lastSyncedAt = fields["lastSyncedAt"]?.string
       lastVerified = fields["lastVerified"]?.string
+      damagedAt = fields["damagedAt"]?.string
+      damagedBlocks = fields["damagedBlocks"]?.int
       pinned = fields["pinned"]?.bool ?? false
     }
 
@@ -54,7 +60,7 @@ public enum Backup {
         "labels": .object(labels.mapValues { .string($0) }), "isIncremental": .bool(isIncremental),
         "volumeBackingImageName": .of(volumeBackingImageName), "compressionMethod": .of(compressionMethod),
         "backupCreatedAt": .of(backupCreatedAt), "lastSyncedAt": .of(lastSyncedAt), "lastVerified": .of(lastVerified),
-        "pinned": pinned ? true : .null,
+        "damagedAt": .of(damagedAt), "damagedBlocks": .of(damagedBlocks), "pinned": pinned ? true : .null,
       ])
     }
   }

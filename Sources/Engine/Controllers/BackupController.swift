@@ -36,16 +36,18 @@ enum BackupController {
       if let progress { status.progress = progress.percent }
     case .succeeded:
       status = described(status, by: job.result)
-      if let damaged = status.damagedBlocks, job.result["newlyUploadedDataSize"]?.int == 0 {
-        // Bad blocks that were not moved aside count as present and are not written again.
-        (status.state, status.progress) = (.error, 0)
-        status.error =
-          "\(damaged) of its blocks were damaged, and nothing was written: drover target verify --all looks again, and "
-          + "moves aside what is bad"
-        break
+      if let damaged = status.damagedBlocks {
+        // What was missing is there again; a bad block that lies in place counts as present and is not written.
+        let inPlace = status.damagedInPlace ?? damaged
+        guard inPlace == 0 else {
+          (status.state, status.progress, status.error) = (.error, 0, "")
+          (status.damagedBlocks, status.damagedInPlace) = (inPlace, inPlace)
+          status.error = damage(of: status) ?? ""
+          break
+        }
       }
-      status.state = .completed
-      (status.damagedAt, status.damagedBlocks) = (nil, nil)
+      (status.state, status.error) = (.completed, "")
+      (status.damagedAt, status.damagedBlocks, status.damagedInPlace) = (nil, nil, nil)
     case .failed, .cancelled:
       status.state = .error
       status.error = job.error?.message ?? "cancelled"
@@ -60,12 +62,12 @@ enum BackupController {
     switch job.state {
     case .pending, .running, .paused:
       // What was known of a backup before stays known while it is looked at again.
-      if status.state != .completed {
+      if status.state != .completed && status.damagedBlocks == nil {
         status.state = job.error == nil ? .pending : .unknown
         status.error = job.error?.message ?? ""
       }
     case .succeeded:
-      let damage = status.damagedBlocks == nil ? nil : status.error
+      let damage = damage(of: status)
       status = described(status, by: job.result)
       status.state = job.result["state"]?.string.flatMap(BackupBackingImage.State.init(rawValue:)) ?? .completed
       status.lastSyncedAt = job.finishedAt.map(Timestamp.text)
@@ -76,6 +78,16 @@ enum BackupController {
       status.error = job.error?.message ?? "cancelled"
     }
     return status.fields
+  }
+
+  /// What a verification found wrong with it, or that it did; nil: nothing is known against it.
+  private static func damage(of status: BackupBackingImage.Status) -> String? {
+    guard let blocks = status.damagedBlocks else { return nil }
+    if status.state == .error, !status.error.isEmpty { return status.error }
+    let inPlace = status.damagedInPlace ?? blocks
+    let what =
+      inPlace > 0 ? "\(inPlace) bad blocks of it lie in place and are not written again" : "it was found damaged"
+    return "\(what): drover target verify --all looks again, and moves aside what is bad"
   }
 
   /// What a look at the store found of a backup; see `SyncTargetTask`.
@@ -93,11 +105,15 @@ enum BackupController {
       status.progress = progress
       status.lastSyncedAt = time
       if status.backupCreatedAt != known.backupCreatedAt {
-        // One that was made anew is another backup.
-        (status.damagedAt, status.damagedBlocks, status.lastVerified) = (nil, nil, nil)
-      } else if known.damagedBlocks != nil {
-        // Its config alone does not say that it can be restored.
-        (status.state, status.error, status.progress) = (.error, known.error, 0)
+        // One that was made anew is another backup, but it may be made of the bad blocks that lie in place.
+        status.lastVerified = nil
+        if (known.damagedInPlace ?? known.damagedBlocks ?? 0) == 0 {
+          (status.damagedAt, status.damagedBlocks, status.damagedInPlace) = (nil, nil, nil)
+        }
+      }
+      // Its config alone does not say that it can be restored.
+      if status.damagedBlocks != nil {
+        (status.state, status.error, status.progress) = (.error, damage(of: known) ?? "", 0)
       }
       return status.fields
     case .backup:
@@ -106,7 +122,12 @@ enum BackupController {
       status.progress = progress
       status.lastSyncedAt = time
       let known = Backup.Status(old)
-      if known.backupCreatedAt == status.backupCreatedAt { status.lastVerified = known.lastVerified }
+      if known.backupCreatedAt == status.backupCreatedAt {
+        status.lastVerified = known.lastVerified
+        (status.damagedAt, status.damagedBlocks) = (known.damagedAt, known.damagedBlocks)
+        // Its config alone does not say that it can be restored.
+        if status.damagedBlocks != nil { (status.state, status.error, status.progress) = (.error, known.error, 0) }
+      }
       status.pinned = known.pinned
       return status.fields
     }

@@ -33,20 +33,60 @@ enum VerificationController {
     _ verification: BackupTarget.Status.Verification, now: Double
   ) -> [String: JSONValue] {
     var status = BackupBackingImage.Status(old)
-    // Of what is being made or looked at just now, its own job says more.
-    guard status.state != .pending, status.state != .inProgress else { return old }
+    // Of one that is being made or looked at its own job says the state, but not that its blocks are good.
+    let isBusy = status.state == .pending || status.state == .inProgress
     let part = part(of: job, verification)
     switch finding["state"]?.string {
-    case "damaged", "unreadable":
-      status.state = .error
-      status.error = finding["reason"]?.string ?? "it is damaged"
-      status.progress = 0
-      status.lastVerified = nil
+    case let state? where harmedStates.contains(state):
+      let blocks = finding["damagedBlocks"]?.int ?? 0
+      let found = (blocks: blocks, inPlace: finding["damagedInPlace"]?.int ?? blocks)
+      let known = (blocks: status.damagedBlocks ?? 0, inPlace: status.damagedInPlace ?? status.damagedBlocks ?? 0)
+      let seesAll = state != "unreadable" && isWhole(part, job, created: status.backupCreatedAt)
+      // Who did not read all of it can't know less than what is known.
+      status.damagedBlocks = seesAll ? found.blocks : max(found.blocks, known.blocks)
+      status.damagedInPlace = seesAll ? found.inPlace : max(found.inPlace, known.inPlace)
       status.damagedAt = Timestamp.text(now)
-      status.damagedBlocks = finding["damagedBlocks"]?.int ?? 0
+      status.lastVerified = nil
+      guard !isBusy else { break }
+      if seesAll || found.blocks >= known.blocks || status.state != .error || status.error.isEmpty {
+        status.error = finding["reason"]?.string ?? "it is damaged"
+      }
+      (status.state, status.progress) = (.error, 0)
     case "good":
-      if case .whole = part, status.damagedBlocks != nil, isCovered(by: job, created: status.backupCreatedAt) {
+      guard !isBusy else { break }
+      if let blocks = status.damagedBlocks, blocks == 0 || isWhole(part, job, created: status.backupCreatedAt) {
         (status.state, status.error, status.progress) = (.completed, "", 100)
+        (status.damagedAt, status.damagedBlocks, status.damagedInPlace) = (nil, nil, nil)
+      }
+      guard status.state == .completed else { break }
+      status.lastVerified = lastVerified(part, job, created: status.backupCreatedAt) ?? status.lastVerified
+    default: break
+    }
+    return status.fields
+  }
+
+  /// The same of a volume's backup, which only others make.
+  static func judged(
+    backup old: [String: JSONValue], _ finding: [String: JSONValue], _ job: Job,
+    _ verification: BackupTarget.Status.Verification, now: Double
+  ) -> [String: JSONValue] {
+    var status = Backup.Status(old)
+    guard status.state == .completed || status.state == .error else { return old }
+    let part = part(of: job, verification)
+    let isWhole = isWhole(part, job, created: status.backupCreatedAt)
+    switch finding["state"]?.string {
+    case let state? where harmedStates.contains(state):
+      let found = finding["damagedBlocks"]?.int ?? 0
+      let known = status.damagedBlocks ?? 0
+      let seesAll = state != "unreadable" && isWhole
+      if seesAll || found >= known || status.error.isEmpty {
+        status.error = finding["reason"]?.string ?? "it is damaged"
+      }
+      (status.state, status.progress, status.lastVerified) = (.error, 0, nil)
+      (status.damagedAt, status.damagedBlocks) = (Timestamp.text(now), seesAll ? found : max(found, known))
+    case "good":
+      if isWhole || status.damagedBlocks == 0 {
+        (status.state, status.progress, status.error) = (.completed, 100, "")
         (status.damagedAt, status.damagedBlocks) = (nil, nil)
       }
       guard status.state == .completed else { break }
@@ -56,28 +96,8 @@ enum VerificationController {
     return status.fields
   }
 
-  /// The same of a volume's backup, whose damage has no fields of its own.
-  static func judged(
-    backup old: [String: JSONValue], _ finding: [String: JSONValue], _ job: Job,
-    _ verification: BackupTarget.Status.Verification
-  ) -> [String: JSONValue] {
-    var status = Backup.Status(old)
-    guard status.state == .completed || status.state == .error else { return old }
-    let part = part(of: job, verification)
-    switch finding["state"]?.string {
-    case "damaged", "unreadable":
-      (status.state, status.progress, status.lastVerified) = (.error, 0, nil)
-      status.error = finding["reason"]?.string ?? "it is damaged"
-    case "good":
-      if case .whole = part, isCovered(by: job, created: status.backupCreatedAt) {
-        (status.state, status.progress, status.error) = (.completed, 100, "")
-      }
-      guard status.state == .completed else { break }
-      status.lastVerified = lastVerified(part, job, created: status.backupCreatedAt) ?? status.lastVerified
-    default: break
-    }
-    return status.fields
-  }
+  /// What a verification calls backups that can't be restored as they are.
+  private static let harmedStates = ["damaged", "unrestorable", "unreadable"]
 
   /// Since when all of a good backup that was made then has been read; nil: not all of it was.
   private static func lastVerified(_ part: Part, _ job: Job, created: String?) -> String? {
@@ -97,7 +117,7 @@ enum VerificationController {
       return nil
     }
     let names = (job.result["backups"]?.array ?? []).filter {
-      ["damaged", "unreadable"].contains($0["state"]?.string)
+      $0["state"]?.string.map(harmedStates.contains) ?? false
     }.compactMap { $0["name"]?.string }
     let shown = names.prefix(10).joined(separator: ", ") + (names.count > 10 ? ", …" : "")
     var text = "the verification found \(count) damaged backups: \(shown)"
@@ -114,7 +134,7 @@ enum VerificationController {
 
   private static func part(of job: Job, _ verification: BackupTarget.Status.Verification) -> Part {
     let params = job.pipeline.from.first?.params ?? [:]
-    guard case .verify(let scope, _) = StoreTending(.verify, params) else { return .none }
+    guard case .verify(let scope, _, _) = StoreTending(.verify, params) else { return .none }
     switch scope {
     case .structure: return .none
     case .all: return .whole
@@ -128,6 +148,12 @@ enum VerificationController {
       let slice = NameSlice(start: first, end: end)
       return first == 0 && end == nil ? .whole : .slice(slice, roundStartedAt: began)
     }
+  }
+
+  /// Whether the job has read all blocks of a backup that was made then.
+  private static func isWhole(_ part: Part, _ job: Job, created: String?) -> Bool {
+    guard case .whole = part else { return false }
+    return isCovered(by: job, created: created)
   }
 
   /// Whether a backup that was made then is in all that the job has read: an attempt that goes on does not read again

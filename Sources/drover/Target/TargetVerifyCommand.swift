@@ -22,6 +22,11 @@ struct TargetVerifyCommand: ParsableCommand {
   @Flag(help: "Leave bad blocks where they are.")
   var dryRun = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Read at most so many bytes of the store a second: 50M.", valueName: "bytes"))
+  var limitRate: ReadingLimit?
+
   func validate() throws {
     if sample != nil && all { throw ValidationError("--sample and --all exclude each other") }
   }
@@ -29,6 +34,7 @@ struct TargetVerifyCommand: ParsableCommand {
   func run() throws {
     var request: [String: JSONValue] = ["all": .bool(all), "dryRun": .bool(dryRun)]
     if let sample { request["sample"] = .double(sample.value) }
+    if let limitRate { request["bytesPerSecond"] = .int(limitRate.bytesPerSecond) }
     let result = try tending.run(.verify, request)
     let backups = result["backups"]?.array ?? []
     try ObjectOutput(format: tending.output.format).show(result) {
@@ -45,13 +51,23 @@ struct TargetVerifyCommand: ParsableCommand {
     summarize(result)
     let damaged = result["damagedBackups"]?.int ?? 0
     guard damaged == 0 else {
-      let aside = result["asideBlocks"]?.int ?? 0
       throw Fault(
         .badBlock, "\(damaged) of \(backups.count) backups in backuptarget/\(tending.name) are damaged",
-        hint: aside > 0 || !dryRun
-          ? "back up the same images again, and what is bad or missing is written again: drover backup create image NAME"
-          : "without --dry-run, bad blocks are moved aside and the next backup of the same image writes them again")
+        hint: hint(result, backups))
     }
+  }
+
+  private func hint(_ result: [String: JSONValue], _ backups: [JSONValue]) -> String {
+    if dryRun {
+      return
+        "without --dry-run, bad blocks are moved aside and the next backup of the same image writes them again"
+    }
+    guard backups.contains(where: { ($0["damagedInPlace"]?.int ?? 0) > 0 }) else {
+      return
+        "back up the same images again, and what is bad or missing is written again: drover backup create image NAME"
+    }
+    let reason = result["repairProblem"]?.string.map { ": \($0)" } ?? ""
+    return "bad blocks lie in place, and no backup writes them again before they are moved aside\(reason)"
   }
 
   private func summarize(_ result: [String: JSONValue]) {
@@ -74,5 +90,15 @@ struct Percentage: ExpressibleByArgument {
     let digits = argument.hasSuffix("%") ? argument.dropLast() : Substring(argument)
     guard let value = Double(digits), value > 0, value <= 100 else { return nil }
     self.value = value
+  }
+}
+
+/// Bytes a second, at least one: `50M`, `1.5GiB`.
+struct ReadingLimit: ExpressibleByArgument {
+  var bytesPerSecond: Int64
+
+  init?(argument: String) {
+    guard let bytes = ByteSize.parse(argument), bytes > 0 else { return nil }
+    bytesPerSecond = bytes
   }
 }

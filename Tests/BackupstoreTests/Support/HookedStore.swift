@@ -10,6 +10,7 @@ final class HookedStore: ObjectStore {
   private struct State {
     var hook: Hook?
     var failure: StoreError?
+    var fails: @Sendable (String) -> Bool = { _ in true }
     var writes = 0
   }
 
@@ -19,10 +20,14 @@ final class HookedStore: ObjectStore {
     get { state.withLock { $0.hook } }
     set { state.withLock { $0.hook = newValue } }
   }
-  /// What every write answers.
+  /// What every write answers whose path `fails` takes.
   var failure: StoreError? {
     get { state.withLock { $0.failure } }
     set { state.withLock { $0.failure = newValue } }
+  }
+  var fails: @Sendable (String) -> Bool {
+    get { state.withLock { $0.fails } }
+    set { state.withLock { $0.fails = newValue } }
   }
   var writes: Int { state.withLock { $0.writes } }
 
@@ -48,7 +53,7 @@ final class HookedStore: ObjectStore {
   }
 
   func write(_ path: String, _ bytes: UnsafeRawBufferPointer, deadline: Deadline) throws(StoreError) {
-    if let failure { throw failure }
+    if let failure, fails(path) { throw failure }
     beforeWrite?(path, Array(bytes))
     try inner.write(path, bytes, deadline: deadline)
     state.withLock { $0.writes += 1 }
