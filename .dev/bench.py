@@ -270,10 +270,9 @@ def report(bench, limits, mebibytes, rounds, data):
             against.append(f"{theirs / wall:.1f}x {peer}")
         if encrypting := bench_encryption.against(bench, row):
             against.append(encrypting)
-        shown = f"{wall:.2f}"
         isOurs = row in peers or row == "upload"
         why = bound(bench, row, limits, data, mebibytes << 20) if isOurs and row != "backup again" else ""
-        print(f"| {row} | {shown} | {cpu:.2f} | {memory} | {', '.join(against)} | {why} |")
+        print(f"| {row} | {wall:.2f} | {cpu:.2f} | {memory} | {', '.join(against)} | {why} |")
 
 
 main()

@@ -13,4 +13,6 @@ bench() {
   # By the compiler that builds Drover.
   clang -O2 -ISources/COpenSSL/include .dev/sectors.c Sources/COpenSSL/XTS.c -lcrypto -o "$scratch/sectors"
   python3 -B .dev/bench.py "${SIZE:-2048}" "${ROUNDS:-3}" "$scratch"
+  echo
+  python3 -B .dev/bench_store.py "$scratch" "$scratch/image"
 }

@@ -82,7 +82,7 @@ ssize_t clinux_attribute(int descriptor, const char *name, void *value, size_t c
 
 int clinux_remove_attribute(int descriptor, const char *name) { return fremovexattr(descriptor, name); }
 
-int clinux_lock_exclusive(int descriptor, int wait) { return flock(descriptor, LOCK_EX | (wait ? 0 : LOCK_NB)); }
+int clinux_try_lock_exclusive(int descriptor) { return flock(descriptor, LOCK_EX | LOCK_NB); }
 
 int clinux_pidfd_open(int32_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 

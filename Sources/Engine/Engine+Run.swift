@@ -37,9 +37,6 @@ extension Engine {
     wanted.raise()
   }
 
-  /// True once no new work is taken.
-  public var isStopping: Bool { phase == .stopping }
-
   // MARK: The queue
 
   private func scheduling() async throws {

@@ -114,20 +114,11 @@ public final class OpenFile: Sendable {
     }
   }
 
-  /// Tells the kernel that the range's pages are not needed any more; a hint, so failure means nothing.
-  public func adviseDontNeed(offset: UInt64, length: UInt64) {
-    _ = posix_fadvise(descriptor, off_t(offset), off_t(length), POSIX_FADV_DONTNEED)
-  }
-
   /// flock: held until the descriptor is closed, by this process or by children that inherited it.
   public func tryLockExclusive() throws(SystemError) -> Bool {
-    if retrying({ clinux_lock_exclusive(descriptor, 0) }) == 0 { return true }
+    if retrying({ clinux_try_lock_exclusive(descriptor) }) == 0 { return true }
     if Glibc.errno == EWOULDBLOCK { return false }
     throw .last("lock", path: path)
-  }
-
-  public func lockExclusive() throws(SystemError) {
-    guard retrying({ clinux_lock_exclusive(descriptor, 1) }) == 0 else { throw .last("lock", path: path) }
   }
 }
 

@@ -60,7 +60,10 @@ import Testing
     }
   }
 
-  private func start() throws { try follower.start { [watch] _ in watch.stop() } }
+  private func start() throws {
+    watch.expectHash()
+    try follower.start { [watch] _ in watch.stop() }
+  }
 
   /// What is hashed in the end, as CopyJob does it.
   private func finish(_ size: Int) throws -> ImageChecksum {
@@ -92,8 +95,6 @@ import Testing
   @Test(.timeLimit(.minutes(2))) func writersInTurn() throws {
     let bytes = Self.noise(40, and: 12_345)
     try start()
-    // The hash must be there before the writers are, or what they write first is not kept.
-    try until("the hash waits") { watch.isFollowed }
     let next = Mutex(0)
     let group = ThreadGroup()
     let failure = Mutex<(any Error)?>(nil)
@@ -124,7 +125,6 @@ import Testing
   @Test(.timeLimit(.minutes(2))) func theBeginningComesLast() throws {
     let bytes = Self.noise(30)
     try start()
-    try until("the hash waits") { watch.isFollowed }
     try write(bytes, (1..<30).reversed())
     try write(bytes, [0])
     #expect(try finish(bytes.count) == Self.checksum(bytes))
@@ -135,7 +135,6 @@ import Testing
     var bytes = Self.noise(9, and: 512)
     for index in 3000..<(2 * Self.block + 4096) { bytes[index] = 0 }
     try start()
-    try until("the hash waits") { watch.isFollowed }
     func put(_ range: Range<Int>) throws {
       try bytes[range].withUnsafeBytes { try watch.write($0, at: UInt64(range.lowerBound)) }
     }
@@ -154,7 +153,6 @@ import Testing
   @Test(.timeLimit(.minutes(2))) func whatIsWrittenAgainIsReadAgain() throws {
     var bytes = Self.noise(10)
     try start()
-    try until("the hash waits") { watch.isFollowed }
     try write(bytes, 0..<10)
     bytes[5 * Self.block] ^= 1
     try write(bytes, [5])
@@ -172,7 +170,6 @@ import Testing
   @Test(.timeLimit(.minutes(2))) func aWriteThatFailsIsNotKept() throws {
     let bytes = Self.noise(20)
     try start()
-    try until("the hash waits") { watch.isFollowed }
     try write(bytes, 0..<4)
     // More often than there are places.
     disk.state.withLock { $0.fails = true }
@@ -186,7 +183,6 @@ import Testing
   @Test(.timeLimit(.minutes(2))) func aHashThatEndsLetsTheWritersGo() throws {
     let bytes = Self.noise(60)
     try start()
-    try until("the hash waits") { watch.isFollowed }
     interruption.ask(.cancel)
     try write(bytes, 0..<60)
     follower.stop()

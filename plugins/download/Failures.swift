@@ -56,13 +56,3 @@ extension StageError {
       hint: "a disk image always is; the address may lead to something else, or to a compressed image")
   }
 }
-
-extension CurlError {
-  /// The connection was there and broke: continuing at once may help.
-  var isCut: Bool {
-    switch code {
-    case .partialBody, .emptyReply, .sendFailed, .receiveFailed: true
-    default: false
-    }
-  }
-}

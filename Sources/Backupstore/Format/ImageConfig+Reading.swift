@@ -72,26 +72,6 @@ extension ImageConfig {
   }
 }
 
-extension BlockEntry {
-  /// One element of a config's `Blocks`.
-  init(reading reader: inout JSONReader) throws(JSONReader.Failure) {
-    var offset: UInt64?
-    var name: BlockName?
-    try reader.object { (reader, key) throws(JSONReader.Failure) in
-      if key.matches("Offset") {
-        offset = try reader.unsigned()
-      } else if key.matches("BlockChecksum") {
-        name = BlockName(digits: try reader.rawString())
-        if name == nil { throw reader.failure("no 64 lower-case hexadecimal digits in a block's checksum") }
-      } else {
-        try reader.skip()
-      }
-    }
-    guard let offset, let name else { throw reader.failure("a block without offset or checksum") }
-    self.init(offset: offset, name: name)
-  }
-}
-
 extension StoreError {
   static func badConfig(_ path: String, _ problem: String) -> StoreError {
     StoreError(

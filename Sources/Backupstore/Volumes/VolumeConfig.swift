@@ -44,7 +44,4 @@ public struct VolumeConfig: Sendable, Hashable {
   }
 
   public var effectiveMethod: String { compressionMethod.isEmpty ? "gzip" : compressionMethod }
-
-  /// Bytes that the volume's blocks take, as Longhorn tells it to users: by blocks of 2 MiB, whatever their size.
-  public var dataStored: UInt64 { blockCount.multipliedReportingOverflow(by: ImageConfig.blockSize).partialValue }
 }

@@ -69,7 +69,7 @@ int clinux_reopen_direct(int descriptor);
 int clinux_memory_file(const char *name);
 
 /* flock LOCK_EX, with LOCK_NB where `wait` is 0. */
-int clinux_lock_exclusive(int descriptor, int wait);
+int clinux_try_lock_exclusive(int descriptor);
 
 /* pidfd_open; -1 with ENOSYS on a kernel without it. */
 int clinux_pidfd_open(int32_t pid);

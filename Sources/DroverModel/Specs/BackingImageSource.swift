@@ -11,8 +11,6 @@ extension BackingImage {
     /// A source stage of some plugin; the engine knows which are loaded.
     case stage(name: String, parameters: [String: String])
 
-    public static let builtInTypes = ["download", "upload", "restore", "clone"]
-
     /// As in `sourceType`.
     public var type: String {
       switch self {

@@ -72,12 +72,6 @@ public struct TargetURL: Sendable, Hashable, CustomStringConvertible {
   public static func == (left: Self, right: Self) -> Bool { left.canonical == right.canonical }
   public func hash(into hasher: inout Hasher) { hasher.combine(canonical) }
 
-  /// Longhorn's manager takes these two for one target: it looks at neither upper case nor options. Two prefixes of a
-  /// bucket that differ in case only are two places all the same, so nothing here is decided by it but a warning.
-  public func isOneTargetForLonghorn(with other: Self) -> Bool {
-    canonical.lowercased() == other.canonical.lowercased()
-  }
-
   static let example = "write file:///absolute/folder, s3://BUCKET@REGION/PREFIX or nfs://HOST:/EXPORT/PATH"
 }
 

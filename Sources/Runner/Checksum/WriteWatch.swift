@@ -13,7 +13,7 @@ final class WriteWatch: BlockDevice {
     var written: [Range<UInt64>] = []
     var end: UInt64 = 0
     var readTo: UInt64 = 0
-    /// The hash has come here; nil as long as nobody makes one.
+    /// The hash has come here; nil where nobody makes one.
     var hashed: UInt64?
     var isTooScattered = false
     /// All is written: the image's size.
@@ -29,8 +29,8 @@ final class WriteWatch: BlockDevice {
   var info: DeviceInfo { device.info }
   var calls: DeviceCalls { device.calls.subtracting(.fileRange) }
 
-  /// Whether somebody makes a hash, so that what is written is kept for it.
-  var isFollowed: Bool { state.withLock { $0.hashed != nil } }
+  /// Before the first write: somebody will make a hash, so what is written is kept for it.
+  func expectHash() { state.withLock { $0.hashed = 0 } }
 
   /// Everything below this was written since the device was opened.
   var highestWrite: UInt64 { state.withLock { $0.end } }

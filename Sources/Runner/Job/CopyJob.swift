@@ -137,7 +137,9 @@ struct CopyJob {
     let follower: FollowerHash
     switch plan {
     case .behindPump(let device): follower = follow(device) { flow.lowWater(beyond: $0) }
-    case .behindFilters(let watch): follower = follow(watch) { watch.mark(beyond: $0) }
+    case .behindFilters(let watch):
+      watch.expectHash()
+      follower = follow(watch) { watch.mark(beyond: $0) }
     case .besidePump(let device, let size): follower = follow(device) { $0 < size ? size : nil }
     default: return nil
     }
