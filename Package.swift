@@ -187,7 +187,8 @@ let package = Package(
       ],
       resources: [.copy("Plugins")]),
     tests("NBDTests", ["NBD", "LinuxSystem"]),
-    tests("RunnerTests", ["Runner", "CDroverPlugin", "ChildProtocol", "DroverModel", "LinuxSystem", "OpenSSL"]),
+    tests(
+      "RunnerTests", ["Runner", "CDroverPlugin", "ChildProtocol", "DroverModel", "LinuxSystem", "NBD", "OpenSSL"]),
     tests(
       "EngineTests",
       [

@@ -215,13 +215,54 @@ struct ExportTests {
     try export.detach()
   }
 
+  /// Plain bytes at the socket, ciphertext on the disk: sectors of 512 bytes over blocks of 4 KiB.
+  @Test(
+    .enabled(if: Cryptsetup.program != nil && BuiltProducts.path("libdrover-stage-crypto.so") != nil, "no cryptsetup"))
+  func anEncryptedDisk() throws {
+    let folder = TemporaryFolder("export")
+    let passphrase = Array("correct horse".utf8)
+    var plain = [UInt8](repeating: 0x5A, count: 1 << 20)
+    try Cryptsetup.image(folder("disk"), of: plain, passphrase)
+    let order = try RunningExport.order(folder) { order in
+      order.from.append(.init("crypto", .filter, [:]))
+      order.pluginFolders.append(BuiltProducts.folder)
+      order.secretNames = [.init(stage: 1, name: "passphrase")]
+    }
+    let wrong = Self.fault { _ = try RunningExport(folder, order, secrets: [SecretBytes("wrong")]) }
+    #expect(wrong?.code == .wrongKey, "\(String(describing: wrong))")
+    let export = try RunningExport(folder, order, secrets: [SecretBytes("correct horse")])
+    // A guest may make an encrypted disk of its own, header first.
+    try Folder.writeDurably(
+      folder("header"), Array("LUKS".utf8) + [0xBA, 0xBE, 0, 1] + [UInt8](repeating: 0, count: 504))
+    let done = try export.qemu(
+      "read -P 0x5A 0 1M", "write -s \(folder("header")) 0 512", "write -P 0x11 1536 512", "write -P 0x22 100000 7",
+      "write -z 8192 4096", "flush", "read -P 0x22 100000 7", "read -P 0x5A 100007 100", "read -P 0 8192 4096")
+    #expect(done.status == 0 && !done.output.contains("failed"), "\(done.output)")
+    try export.detach()
+    plain.replaceSubrange(0..<512, with: try Folder.readFile(folder("header"), limit: 512))
+    plain.replaceSubrange(1536..<2048, with: repeatElement(0x11, count: 512))
+    plain.replaceSubrange(100_000..<100_007, with: repeatElement(0x22, count: 7))
+    plain.replaceSubrange(8192..<12288, with: repeatElement(0, count: 4096))
+    let again = try RunningExport(folder, order, secrets: [SecretBytes("correct horse")])
+    let copied = try again.run("nbdcopy", [again.uri, folder("out")])
+    #expect(copied.status == 0, "\(copied.output)")
+    try again.detach()
+    let isSame = try Folder.readFile(folder("out"), limit: 2 << 20) == plain
+    #expect(isSame)
+    #expect(!export.log.contains("horse"))
+    // And the ciphertext is really there.
+    let disk = try Folder.readFile(folder("disk"), limit: 8 << 20)
+    #expect(disk[(2 << 20)..<((2 << 20) + 512)].first != plain[0] || disk[(2 << 20) + 1] != plain[1])
+  }
+
   @Test func readOnly() throws {
     let folder = try RunningExport.makeFolder()
     let export = try RunningExport(folder, try RunningExport.order(folder, readOnly: true))
     #expect(try export.client.info().readOnly)
     let refused = try export.qemu("write 0 4k")
     #expect(refused.status != 0 || refused.output.contains("ermi") || refused.output.contains("read-only"))
-    #expect(try export.qemu("read -P 0 100 1000").output.contains("ops"))
+    let read = try export.run("qemu-io", ["-r", "-f", "raw", "-c", "read -P 0 100 1000", export.uri])
+    #expect(read.output.contains("ops"), "\(read.output)")
     try export.detach()
   }
 
@@ -238,7 +279,7 @@ struct ExportTests {
       let stream = try UnixStream.connect(export.order.controlSocket)
       // In two pieces, and another line behind it.
       try stream.send(String(line.prefix(1)))
-      try stream.send(line.dropFirst() + "\n" + #"{"version":1,"verb":"info"}"# + "\n")
+      try stream.send(String(line.dropFirst()) + "\n" + #"{"version":1,"verb":"info"}"# + "\n")
       let first = try #require(try stream.line())
       #expect(first.contains(#""code":"\#(code)""#), "\(first)")
       #expect(try stream.line()?.contains("0a0b0c0d") == true)

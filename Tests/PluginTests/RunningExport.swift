@@ -16,7 +16,8 @@ final class RunningExport: Sendable {
   var log: String { (try? String(contentsOfFile: order.log, encoding: .utf8)) ?? "" }
 
   static let spawner = try! Spawner()
-  static let plugin = Result { try CompiledPlugin("disk", .c11, .current) }
+  /// Compiled once; its folder lives as long as this program.
+  nonisolated(unsafe) static let plugin = Result { try CompiledPlugin("disk", .c11, .current) }
 
   static func makeFolder(size: UInt64 = 8 << 20) throws -> TemporaryFolder {
     let folder = TemporaryFolder("export")
@@ -53,11 +54,12 @@ final class RunningExport: Sendable {
 
   /// Until it serves; the channel stays open.
   /// - Throws: The Fault of its refusal.
-  init(_ folder: TemporaryFolder, _ order: ExportOrder) throws {
+  init(_ folder: TemporaryFolder, _ order: ExportOrder, secrets: [SecretBytes] = []) throws {
     self.folder = folder
     self.order = order
     child = try Self.start()
     do {
+      for secret in secrets { try child.channel.send(secret: secret) }
       try child.channel.send(order)
       switch try child.channel.receive(ExportReport.self) {
       case .serving: break
