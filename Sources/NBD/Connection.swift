@@ -1,16 +1,21 @@
 import LinuxSystem
+import Synchronization
 
 /// One client, from its first byte to its last. Its own threads serve it, so that whatever it does costs the others
 /// nothing.
 ///
-/// The thread that reads a request also answers it. Before it does, it leaves the reading to another one if the client
-/// sends more than one request at a time, or if the answer may take long; so a client that waits for each answer has one
-/// thread, and nobody is woken between its request and the answer.
+/// The thread that reads a request also answers it. Before it does, it leaves the reading to another one if the answer may
+/// take long, or if the client sends more than one request at a time and the answers have taken longer than it takes to wake
+/// a thread. So a client that waits for each answer has one thread, and so has one whose answers are in memory.
 final class Connection: Sendable {
   private let socket: ClientSocket
   private let export: NBDExport
   private let patience: Double
   private let state = Monitor(State())
+  /// So many requests more count as sent together with others.
+  private let depth = Atomic(0)
+  /// Nanoseconds that an answer took, of late: the longest, forgotten step by step.
+  private let cost = Atomic(0)
 
   private struct State {
     /// Somebody has the right to read.
@@ -21,12 +26,12 @@ final class Connection: Sendable {
     /// No more requests are read.
     var isOver = false
     var failure: Parting?
-    /// So many requests more count as sent together with others.
-    var depth = 0
   }
 
   private static let mostThreads = 8
   private static let longestDepth = 64
+  /// Nanoseconds: what waking another thread is worth.
+  private static let dearAnswer = 100_000
 
   /// - Parameter patience: Seconds that may pass between two bytes of one request.
   init(_ socket: ClientSocket, _ export: NBDExport, patience: Double) {
@@ -109,23 +114,34 @@ final class Connection: Sendable {
           let data = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(request.length)])
           guard try socket.read(into: data, idle: patience, patience: patience) else { throw .gone }
           let isLeft = leaveReading(request, isDeep: wasWaitedFor || socket.hasMore, answering)
-          try answering.write(request, UnsafeRawBufferPointer(data))
+          try timing { () throws(Parting) in try answering.write(request, UnsafeRawBufferPointer(data)) }
           if isLeft { return }
         default:
           let isLeft = leaveReading(request, isDeep: wasWaitedFor || socket.hasMore, answering)
-          try answering.answer(request, buffer)
+          try timing { () throws(Parting) in try answering.answer(request, buffer) }
           if isLeft { return }
         }
       }
     }
   }
 
+  private func timing(_ body: () throws(Parting) -> Void) throws(Parting) {
+    let began = MonotonicClock.nanoseconds()
+    try body()
+    let took = MonotonicClock.nanoseconds() - began
+    // Threads may overwrite what another one has noted: it is a guess anyway.
+    cost.store(max(took, cost.load(ordering: .relaxed) / 8 * 7), ordering: .relaxed)
+  }
+
   /// Whether other threads may read from now on.
   private func leaveReading(_ request: Request, isDeep: Bool, _ answering: Answering) -> Bool {
     let isLong = request.flags.contains(.fua) || (request.command != .read && request.command != .write)
+    // Only by the thread that has the right to read.
+    depth.store(
+      isDeep ? Self.longestDepth : max(0, depth.load(ordering: .relaxed) - 1), ordering: .relaxed)
+    let isWorthIt = depth.load(ordering: .relaxed) > 0 && cost.load(ordering: .relaxed) > Self.dearAnswer
+    guard isLong || isWorthIt else { return false }
     let (isLeft, needsThread) = state.changeWakingOne { state -> (Bool, Bool) in
-      state.depth = isDeep ? Self.longestDepth : max(0, state.depth - 1)
-      guard state.depth > 0 || isLong else { return (false, false) }
       state.isRead = false
       guard state.idle == 0, state.threads < Self.mostThreads, !state.isOver else { return (true, false) }
       state.threads += 1
