@@ -146,6 +146,31 @@ struct ExportTests {
     withExtendedLifetime((idle, clients)) {}
   }
 
+  /// A client that is just writing is left, and everything is closed in order; so it is where one is killed.
+  @Test(arguments: [15, 9] as [Int32]) func whileAClientWrites(_ signal: Int32) throws {
+    let folder = try RunningExport.makeFolder()
+    let order = try RunningExport.order(folder)
+    let export = try RunningExport(folder, order)
+    let client = Process()
+    client.executableURL = URL(filePath: "/usr/bin/env")
+    client.arguments = [
+      "timeout", "120", "qemu-img", "bench", "-w", "-f", "raw", "-d", "16", "-s", "4096", "-c", "100000000",
+      "--pattern=7", export.uri,
+    ]
+    client.standardOutput = FileHandle.nullDevice
+    client.standardError = FileHandle.nullDevice
+    try client.run()
+    try until("it writes", within: 60) { try export.bytes()[0] == 7 }
+    export.child.process.kill(signal)
+    #expect(try export.child.process.wait() == (signal == 9 ? .signal(9) : .code(0)))
+    client.terminate()
+    client.waitUntilExit()
+    let again = try RunningExport(folder, order)
+    let read = try again.qemu("read -P 7 0 4k")
+    #expect(read.output.contains("ops") && !read.output.contains("failed"), "\(read.output)")
+    try again.detach()
+  }
+
   /// Two clients that write neighbouring sectors of one block lose nothing of each other's.
   @Test func neighboursInOneBlock() async throws {
     let export = try RunningExport()
