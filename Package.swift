@@ -40,6 +40,7 @@ let package = Package(
     .executable(name: "droverd", targets: ["droverd"]),
     .executable(name: "drover-worker", targets: ["drover-worker"]),
     .executable(name: "drover-policy", targets: ["drover-policy"]),
+    .executable(name: "drover-export", targets: ["drover-export"]),
     // A product called `crypto` would become libcrypto.so and break the link of OpenSSL; hence the prefix.
     .library(name: "drover-stage-clone", type: .dynamic, targets: ["CloneStage"]),
     .library(name: "drover-stage-backup", type: .dynamic, targets: ["BackupStage"]),
@@ -116,6 +117,7 @@ let package = Package(
     .target(name: "LocalWorker", dependencies: ["ChildProtocol", "DroverModel", "LinuxSystem"], swiftSettings: base),
     .executableTarget(
       name: "drover-worker", dependencies: ["Runner", "ChildProtocol", "DroverModel"], swiftSettings: base),
+    .executableTarget(name: "drover-export", dependencies: ["Runner"], swiftSettings: base),
 
     // Control.
     .target(
@@ -185,7 +187,8 @@ let package = Package(
       ],
       resources: [.copy("Plugins")]),
     tests("NBDTests", ["NBD", "LinuxSystem"]),
-    tests("RunnerTests", ["Runner", "CDroverPlugin", "ChildProtocol", "DroverModel", "LinuxSystem", "OpenSSL"]),
+    tests(
+      "RunnerTests", ["Runner", "CDroverPlugin", "ChildProtocol", "DroverModel", "LinuxSystem", "NBD", "OpenSSL"]),
     tests(
       "EngineTests",
       [

@@ -17,6 +17,8 @@ public struct DefaultPaths: Sendable, Hashable {
   public var workerPath: String
   /// `drover-policy`, which lies beside the worker.
   public var policyPath: String { "\(Self.folder(of: workerPath))/drover-policy" }
+  /// `drover-export`, which lies there, too.
+  public var exportPath: String { "\(Self.folder(of: workerPath))/drover-export" }
 
   /// - Parameters:
   ///   - userID: the effective one.

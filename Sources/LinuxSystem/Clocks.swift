@@ -21,3 +21,12 @@ public enum WallClock {
   /// Since 1970.
   public static func seconds() -> Double { Double(nanoseconds()) / 1e9 }
 }
+
+/// For measuring how long something took.
+public enum MonotonicClock {
+  public static func nanoseconds() -> Int {
+    var now = timespec()
+    _ = unsafe clock_gettime(CLOCK_MONOTONIC, &now)
+    return now.tv_sec * 1_000_000_000 + now.tv_nsec
+  }
+}

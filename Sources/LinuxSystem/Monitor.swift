@@ -45,6 +45,16 @@ import Glibc
     return try body(&value)
   }
 
+  /// The same, but wakes only one of those that wait: where any of them will do, and none waits for anything else.
+  public func changeWakingOne<R, E: Error>(_ body: (inout Value) throws(E) -> R) throws(E) -> R {
+    unsafe pthread_mutex_lock(mutex)
+    defer {
+      unsafe pthread_cond_signal(changed)
+      unsafe pthread_mutex_unlock(mutex)
+    }
+    return try body(&value)
+  }
+
   /// Asks `body` now and after each change until it answers something or throws; nil after `seconds` without an
   /// answer. What `body` itself changes wakes nobody.
   public func wait<R, E: Error>(atMost seconds: Double, _ body: (inout Value) throws(E) -> R?) throws(E) -> R? {

@@ -6,10 +6,11 @@ struct Answering {
 
   /// What is read and sent at once.
   static let pieceLength = 1 << 20
+  private static let shortRead: UInt32 = 64 << 10
   /// Descriptors of one answer.
   private static let mostDescriptors = 1024
 
-  /// A request other than `write`, whose data is still to come, and `disconnect`.
+  /// A request other than `write` and `disconnect`.
   /// - Parameter buffer: Of `pieceLength` bytes.
   func answer(_ request: Request, _ buffer: UnsafeMutableRawBufferPointer) throws(Parting) {
     do {
@@ -20,29 +21,76 @@ struct Answering {
       case .flush: try device.flush()
       case .trim: try device.trim(offset: request.offset, length: UInt64(request.length))
       case .cache: try device.cache(offset: request.offset, length: UInt64(request.length))
-      case .writeZeroes:
-        try device.zero(
-          offset: request.offset, length: UInt64(request.length), keepingSpace: request.flags.contains(.noHole))
+      case .writeZeroes: try zero(request)
       case .write, .disconnect: throw NBDError.invalid
       }
-      if request.flags.contains(.fua), device.isWritable { try device.flush() }
     } catch let parting as Parting {
       throw parting
     } catch {
-      return try fail(request.cookie, (error as? NBDError) ?? .io, isRead: request.command == .read)
+      return try fail(request.cookie, NBDError(error), isRead: request.command == .read)
     }
-    try succeed(request.cookie)
+    try end(request, nil)
   }
 
-  func succeed(_ cookie: UInt64) throws(Parting) { try socket.write(Self.simple(cookie, 0)) }
+  /// A write whose data is there.
+  func write(_ request: Request, _ data: UnsafeRawBufferPointer) throws(Parting) {
+    var failure: NBDError?
+    do { try device.write(data, at: request.offset) } catch { failure = NBDError(error) }
+    try end(request, failure)
+  }
+
+  /// What changes something is done, but for the flush that may be asked for with it.
+  func end(_ request: Request, _ failure: NBDError?) throws(Parting) {
+    var failure = failure
+    if failure == nil, request.flags.contains(.fua), device.isWritable {
+      do { try device.flush() } catch { failure = NBDError(error) }
+    }
+    try tellSimply(request.cookie, failure?.rawValue ?? 0)
+  }
+
+  /// A client that wants it fast, or not at all, gets it where there is nothing to do: whether a device can make zeros
+  /// of data faster than by writing them, nobody can promise.
+  private func zero(_ request: Request) throws {
+    let length = UInt64(request.length)
+    let keepsSpace = request.flags.contains(.noHole)
+    if request.flags.contains(.fastZero) {
+      guard !keepsSpace, try isHole(request.offset, length) else { throw NBDError.notSupported }
+      return
+    }
+    try device.zero(offset: request.offset, length: length, keepingSpace: keepsSpace)
+  }
+
+  private func isHole(_ offset: UInt64, _ length: UInt64) throws -> Bool {
+    var at = offset
+    // A device that answers in many small steps is not fast.
+    for _ in 1...16 {
+      for extent in try device.extents(offset: at, length: offset + length - at) {
+        guard extent.isHole, extent.offset == at, extent.length > 0 else { return false }
+        at += extent.length
+        if at >= offset + length { return true }
+      }
+    }
+    return false
+  }
 
   /// - Parameter isRead: Reads, and questions for the status, are answered in chunks where that was agreed on.
   func fail(_ cookie: UInt64, _ error: NBDError, isRead: Bool) throws(Parting) {
-    guard isRead, agreement.hasStructuredReplies else { return try socket.write(Self.simple(cookie, error.rawValue)) }
-    var chunk = Self.chunk(.error, cookie, length: 6, isLast: true)
+    guard isRead, agreement.hasStructuredReplies else { return try tellSimply(cookie, error.rawValue) }
+    var chunk = ReplyBytes(chunk: .error, cookie, length: 6, isLast: true)
     chunk.put(error.rawValue)
     chunk.put(UInt16(0))
-    try socket.write(chunk)
+    try write(chunk)
+  }
+
+  private func tellSimply(_ cookie: UInt64, _ error: UInt32) throws(Parting) {
+    try write(ReplyBytes(simple: cookie, error))
+  }
+
+  private func write(
+    _ reply: ReplyBytes, _ data: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
+  ) throws(Parting) {
+    let result = reply.withBytes { bytes in Result { () throws(Parting) in try socket.write(bytes, data) } }
+    try result.get()
   }
 
   // MARK: - Reading
@@ -51,15 +99,15 @@ struct Answering {
   private func readPlainly(_ request: Request, _ buffer: UnsafeMutableRawBufferPointer) throws {
     let first = piece(request, 0, buffer)
     try device.read(into: first, at: request.offset)
-    let isSent = try socket.writing { send in
-      guard Self.simple(request.cookie, 0).bytes.withUnsafeBytes(send), send(UnsafeRawBufferPointer(first)) else {
-        return false
-      }
+    let header = ReplyBytes(simple: request.cookie, 0)
+    guard first.count < Int(request.length) else { return try write(header, UnsafeRawBufferPointer(first)) }
+    let isSent = socket.writing { send in
+      guard header.withBytes({ send($0, UnsafeRawBufferPointer(first)) }) else { return false }
       var done = first.count
       while done < Int(request.length) {
         let next = piece(request, done, buffer)
-        do { try device.read(into: next, at: request.offset + UInt64(done)) } catch { throw Parting.gone }
-        guard send(UnsafeRawBufferPointer(next)) else { return false }
+        do { try device.read(into: next, at: request.offset + UInt64(done)) } catch { return false }
+        guard send(UnsafeRawBufferPointer(next), UnsafeRawBufferPointer(start: nil, count: 0)) else { return false }
         done += next.count
       }
       return true
@@ -70,12 +118,14 @@ struct Answering {
   private func readInChunks(_ request: Request, _ buffer: UnsafeMutableRawBufferPointer) throws {
     let end = request.offset + UInt64(request.length)
     var at = request.offset
+    // What is short is read as it is: to ask where the holes are would cost more.
+    let isWhole = request.flags.contains(.dontFragment) || request.length <= Self.shortRead
     while at < end {
-      let extents =
-        request.flags.contains(.dontFragment)
-        ? [NBDExtent(offset: at, length: end - at, isHole: false)]
-        : try device.extents(offset: at, length: end - at)
-      for extent in extents {
+      if isWhole {
+        try sendData(request.cookie, at, end, buffer)
+        return
+      }
+      for extent in try device.extents(offset: at, length: end - at) {
         let limit = min(extent.offset + extent.length, end)
         guard extent.offset == at, limit > at else { throw NBDError.io }
         if extent.isHole {
@@ -83,26 +133,29 @@ struct Answering {
           at = limit
         }
         while at < limit {
-          let data = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(min(limit - at, UInt64(buffer.count)))])
-          try device.read(into: data, at: at)
-          let next = at + UInt64(data.count)
-          var header = Self.chunk(.offsetData, request.cookie, length: 8 + data.count, isLast: next == end)
-          header.put(at)
-          let isSent = socket.writing { send in
-            header.bytes.withUnsafeBytes(send) && send(UnsafeRawBufferPointer(data))
-          }
-          if !isSent { throw Parting.gone }
+          let next = min(limit, at + UInt64(buffer.count))
+          try sendData(request.cookie, at, next, isLast: next == end, buffer)
           at = next
         }
       }
     }
   }
 
+  private func sendData(
+    _ cookie: UInt64, _ begin: UInt64, _ end: UInt64, isLast: Bool = true, _ buffer: UnsafeMutableRawBufferPointer
+  ) throws {
+    let data = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(end - begin)])
+    try device.read(into: data, at: begin)
+    var header = ReplyBytes(chunk: .offsetData, cookie, length: 8 + data.count, isLast: isLast)
+    header.put(begin)
+    try write(header, UnsafeRawBufferPointer(data))
+  }
+
   private func sendHole(_ cookie: UInt64, _ offset: UInt64, _ length: UInt64, isLast: Bool) throws(Parting) {
-    var chunk = Self.chunk(.offsetHole, cookie, length: 12, isLast: isLast)
+    var chunk = ReplyBytes(chunk: .offsetHole, cookie, length: 12, isLast: isLast)
     chunk.put(offset)
     chunk.put(UInt32(length))
-    try socket.write(chunk)
+    try write(chunk)
   }
 
   private func piece(
@@ -136,32 +189,16 @@ struct Answering {
     } catch let parting as Parting {
       throw parting
     } catch {
-      return try fail(request.cookie, (error as? NBDError) ?? .io, isRead: true)
+      return try fail(request.cookie, NBDError(error), isRead: true)
     }
-    var chunk = Self.chunk(.blockStatus, request.cookie, length: 4 + 8 * found.count, isLast: true)
+    var chunk = WireBytes()
+    ReplyBytes(chunk: .blockStatus, request.cookie, length: 4 + 8 * found.count, isLast: true)
+      .withBytes { chunk.put($0) }
     chunk.put(Wire.allocationContextID)
     for extent in found {
       chunk.put(UInt32(extent.length))
       chunk.put(extent.isHole ? Wire.stateHole | Wire.stateZero : 0)
     }
     try socket.write(chunk)
-  }
-
-  private static func simple(_ cookie: UInt64, _ error: UInt32) -> WireBytes {
-    var reply = WireBytes()
-    reply.put(Wire.simpleReplyMagic)
-    reply.put(error)
-    reply.put(cookie)
-    return reply
-  }
-
-  private static func chunk(_ kind: Wire.Chunk, _ cookie: UInt64, length: Int, isLast: Bool) -> WireBytes {
-    var chunk = WireBytes()
-    chunk.put(Wire.structuredReplyMagic)
-    chunk.put(isLast ? Wire.chunkIsLast : 0)
-    chunk.put(kind.rawValue)
-    chunk.put(cookie)
-    chunk.put(UInt32(length))
-    return chunk
   }
 }

@@ -55,3 +55,8 @@ public enum NBDError: UInt32, Error, Sendable {
   case notSupported = 95
   case shuttingDown = 108
 }
+
+extension NBDError {
+  /// What a device threw, as a client is told.
+  init(_ error: any Error) { self = (error as? NBDError) ?? .io }
+}

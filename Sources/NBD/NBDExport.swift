@@ -20,7 +20,7 @@ public struct NBDExport: Sendable {
   func flags(_ agreement: Agreement) -> Wire.TransmissionFlags {
     // Whatever one connection has written another reads, and a flush on one is a flush of all.
     var flags: Wire.TransmissionFlags = [.hasFlags, .sendFlush, .canMultiConnect, .sendCache]
-    flags.formUnion(device.isWritable ? [.sendFUA, .sendTrim, .sendWriteZeroes] : [.readOnly])
+    flags.formUnion(device.isWritable ? [.sendFUA, .sendTrim, .sendWriteZeroes, .sendFastZero] : [.readOnly])
     if agreement.hasStructuredReplies { flags.insert(.sendDF) }
     return flags
   }

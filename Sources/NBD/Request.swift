@@ -17,12 +17,16 @@ struct Request {
   }
 
   /// `header` has 28 bytes.
-  static func read(_ header: [UInt8], for export: NBDExport, _ agreement: Agreement) -> Reading {
-    var reader = WireReader(header)
-    guard reader.number(UInt32.self) == Wire.requestMagic, let flags = reader.number(UInt16.self),
-      let type = reader.number(UInt16.self), let cookie = reader.number(UInt64.self),
-      let offset = reader.number(UInt64.self), let length = reader.number(UInt32.self)
-    else { return .nonsense("a request without its magic") }
+  static func read(_ header: UnsafeRawBufferPointer, for export: NBDExport, _ agreement: Agreement) -> Reading {
+    func number<Number: FixedWidthInteger & BitwiseCopyable>(at place: Int, _ type: Number.Type) -> Number {
+      Number(bigEndian: header.loadUnaligned(fromByteOffset: place, as: type))
+    }
+    guard number(at: 0, UInt32.self) == Wire.requestMagic else { return .nonsense("a request without its magic") }
+    let flags = number(at: 4, UInt16.self)
+    let type = number(at: 6, UInt16.self)
+    let cookie = number(at: 8, UInt64.self)
+    let offset = number(at: 16, UInt64.self)
+    let length = number(at: 24, UInt32.self)
     guard let command = Wire.Command(rawValue: type) else {
       return .refusal(cookie: cookie, .invalid, isRead: false, payload: 0)
     }
@@ -38,13 +42,13 @@ struct Request {
 
   private func problem(_ export: NBDExport, _ agreement: Agreement) -> NBDError? {
     let device = export.device
-    let isWriting = [.write, .trim, .writeZeroes].contains(command)
+    let isWriting = command == .write || command == .trim || command == .writeZeroes
     if isWriting, !device.isWritable { return .notPermitted }
     var allowed: Wire.CommandFlags = []
     switch command {
     case .read: if agreement.hasStructuredReplies { allowed = .dontFragment }
     case .write, .trim: allowed = .fua
-    case .writeZeroes: allowed = [.fua, .noHole]
+    case .writeZeroes: allowed = [.fua, .noHole, .fastZero]
     case .blockStatus:
       guard agreement.tellsAllocation else { return .invalid }
       allowed = .requestOne
@@ -57,7 +61,7 @@ struct Request {
     guard offset <= device.size, UInt64(length) <= device.size - offset else {
       return isWriting && command != .trim ? .noSpace : .invalid
     }
-    if command == .read, length > NBDExport.longestRequest { return .tooLarge }
+    if command == .read, length > NBDExport.longestRequest { return .invalid }
     if flags.contains(.dontFragment), Int(length) > Answering.pieceLength { return .tooLarge }
     return nil
   }

@@ -40,6 +40,7 @@ enum Wire {
     static let sendDF = TransmissionFlags(rawValue: 1 << 7)
     static let canMultiConnect = TransmissionFlags(rawValue: 1 << 8)
     static let sendCache = TransmissionFlags(rawValue: 1 << 10)
+    static let sendFastZero = TransmissionFlags(rawValue: 1 << 11)
   }
 
   enum Command: UInt16 { case read = 0, write, disconnect, flush, trim, cache, writeZeroes, blockStatus }
@@ -50,6 +51,7 @@ enum Wire {
     static let noHole = CommandFlags(rawValue: 1 << 1)
     static let dontFragment = CommandFlags(rawValue: 1 << 2)
     static let requestOne = CommandFlags(rawValue: 1 << 3)
+    static let fastZero = CommandFlags(rawValue: 1 << 4)
   }
 
   enum Chunk: UInt16 {

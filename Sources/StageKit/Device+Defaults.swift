@@ -25,6 +25,7 @@ extension Device {
     }
   }
 
+  public func trim(offset: UInt64, length: UInt64) throws {}
   public func flush() throws {}
   public func fileRange(offset: UInt64, length: UInt64) throws -> FileRange? { nil }
   public func checkpoint(offset: UInt64) throws -> [UInt8]? { nil }

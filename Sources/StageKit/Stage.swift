@@ -36,6 +36,8 @@ public protocol Device: AnyObject {
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws -> Int
   func write(_ buffer: UnsafeRawBufferPointer, at offset: UInt64) throws
   func zero(offset: UInt64, length: UInt64) throws
+  /// The range's content is not needed any more.
+  func trim(offset: UInt64, length: UInt64) throws
   func flush() throws
   /// The file behind the range, where the bytes lie there as they are; nil: not offered.
   func fileRange(offset: UInt64, length: UInt64) throws -> FileRange?

@@ -84,6 +84,7 @@ import Testing
     #expect(paths.configurationFile == "/etc/drover/drover.yaml")
     #expect(paths.pluginFolders == ["/usr/lib/drover/plugins"])
     #expect(paths.workerPath == "/usr/libexec/drover/drover-worker")
+    #expect(paths.exportPath == "/usr/libexec/drover/drover-export")
     #expect(paths.hooksFolder == nil)
   }
 

@@ -132,6 +132,91 @@ import Testing
     #expect(served.stop())
   }
 
+  /// A write is announced and its data never comes, or half of it: the client is left, and nothing was written.
+  @Test(arguments: [0, 27, 4095, 1 << 20]) func aWriteWithoutItsData(_ sent: Int) throws {
+    let served = try Served(MemoryDevice(isWritable: true), patience: 0.3)
+    let before = served.device.bytes
+    let client = try RawClient(served.socket)
+    _ = client.negotiate()
+    client.send(client.request(1, offset: 0, length: sent < 4096 ? 4096 : 2 << 20))
+    client.send([UInt8](before[..<sent]))
+    #expect(client.isLeft())
+    let isSame = same(served.device.bytes, before)
+    #expect(isSame)
+    try stillServes(served)
+    #expect(served.stop())
+  }
+
+  @Test func aThousandConnectionsInTurn() throws {
+    let served = try Served(MemoryDevice())
+    for number in 0..<1000 {
+      let client = try RawClient(served.socket)
+      switch number % 4 {
+      case 0: continue
+      case 1: #expect(client.receive(18).count == 18)
+      case 2: #expect(client.negotiate() == served.device.size)
+      default:
+        #expect(client.negotiate() == served.device.size)
+        client.send(client.request(0, offset: 0, length: 512))
+        #expect(client.reply() == 0)
+      }
+    }
+    try stillServes(served)
+    #expect(served.stop())
+  }
+
+  /// Many requests at once, in pieces that end anywhere, are each answered once.
+  @Test func requestsInOddPieces() throws {
+    let served = try Served(MemoryDevice(isWritable: true, tail: 0))
+    var noise = Noise(seed: 11)
+    let client = try RawClient(served.socket)
+    _ = client.negotiate()
+    var expected = served.device.bytes
+    var stream: [UInt8] = []
+    for number in 0..<200 {
+      let data = noise.bytes(512 + number * 37)
+      let at = number * 8192
+      stream += client.request(1, offset: UInt64(at), length: UInt32(data.count), cookie: UInt64(number)) + data
+      expected.replaceSubrange(at..<(at + data.count), with: data)
+    }
+    var rest = stream[...]
+    while !rest.isEmpty {
+      let piece = rest.prefix(1 + Int(noise.bytes(2).reduce(0) { $0 << 8 | UInt64($1) }) % 9000)
+      client.send(Array(piece))
+      rest = rest.dropFirst(piece.count)
+    }
+    var cookies: Set<[UInt8]> = []
+    for _ in 0..<200 {
+      let reply = client.receive(16)
+      #expect(reply.count == 16 && Array(reply[4..<8]) == [0, 0, 0, 0])
+      cookies.insert(Array(reply.suffix(8)))
+    }
+    #expect(cookies.count == 200)
+    let isSame = same(served.device.bytes, expected)
+    #expect(isSame)
+  }
+
+  /// Zeros are fast where there are none to be made, refused at once elsewhere, and nothing is changed by that.
+  @Test func fastZeros() throws {
+    let served = try Served(MemoryDevice(isWritable: true, tail: 0))
+    let before = served.device.bytes
+    let client = try RawClient(served.socket)
+    _ = client.negotiate()
+    func asked(_ offset: Int, _ flags: UInt16) -> UInt32? {
+      client.send(client.request(6, offset: UInt64(offset), length: 65536, flags: flags))
+      return client.reply()
+    }
+    #expect(asked(0, 16) == 95)
+    #expect(asked(2 * MemoryDevice.block, 16) == 0)
+    #expect(asked(2 * MemoryDevice.block, 16 | 2) == 95)
+    #expect(asked(before.count - 65535, 16) == 28)
+    var isSame = same(served.device.bytes, before)
+    #expect(isSame)
+    #expect(asked(0, 2) == 0)
+    isSame = served.device.bytes[..<65536].allSatisfy { $0 == 0 }
+    #expect(isSame)
+  }
+
   /// Clients that only connect can't keep others out for ever, and never beyond their number.
   @Test func moreClientsThanAreServed() async throws {
     let served = try Served(MemoryDevice())

@@ -16,10 +16,11 @@ final class Served: Sendable {
   var socket: String { folder("s.sock") }
   var uri: String { "nbd+unix:///?socket=\(socket)" }
 
-  init(_ device: MemoryDevice, name: String = "") throws {
+  init(_ device: MemoryDevice, name: String = "", patience: Double = 60) throws {
     self.device = device
     let server = NBDServer(
-      try ListeningSocket.bind(socket, permissions: 0o600), NBDExport(device, name: name, description: "a test's")
+      try ListeningSocket.bind(socket, permissions: 0o600), NBDExport(device, name: name, description: "a test's"),
+      patience: patience
     ) { [weak self] text in self?.complaints.withLock { $0.append(text) } }
     self.server.withLock { $0 = server }
     let ended = ended

@@ -88,7 +88,7 @@ import Testing
   static let refusals: [(changes: [String: String], words: [String])] = [
     (["struct_size": "16"], ["drover_plugin.struct_size is 16"]),
     (["abi_major": "2"], ["abi_major is 2", "has 1"]),
-    (["required_minor": "7", "abi_minor": "9"], ["required_minor is 7", "minor version 0"]),
+    (["required_minor": "7", "abi_minor": "9"], ["required_minor is 7", "minor version 1"]),
     (["stage_count": "0"], ["stage_count is 0"]),
     (["stage_count": "65"], ["stage_count is 65"]),
     (["stages_pointer": "NULL"], ["stages is NULL"]),

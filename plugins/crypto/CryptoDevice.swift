@@ -79,7 +79,8 @@ final class CryptoDevice: Device {
 
   func write(_ buffer: UnsafeRawBufferPointer, at offset: UInt64) throws {
     try checkWhole(offset, UInt64(buffer.count))
-    if offset == 0, buffer.starts(with: Self.mark) { throw CryptoStage.isEncrypted("it") }
+    // An image that is being made must not be one already; what a guest puts on its disk is the guest's business.
+    if offset == 0, size == nil, buffer.starts(with: Self.mark) { throw CryptoStage.isEncrypted("it") }
     try ciphers.withWorker { worker in
       var done = 0
       while done < buffer.count {

@@ -40,7 +40,7 @@ extern "C" {
 /* A host refuses a plugin with another major version, and one with a higher minor version than its own
  * only if `required_minor` says that it can't do without. */
 #define DROVER_PLUGIN_ABI_MAJOR 1u
-#define DROVER_PLUGIN_ABI_MINOR 0u
+#define DROVER_PLUGIN_ABI_MINOR 1u
 
 /* The one exported symbol. The ABI's major version is part of its name. */
 #define DROVER_PLUGIN_ENTRY drover_plugin_v1
@@ -165,7 +165,7 @@ typedef struct drover_commit {
 typedef void (*drover_reply)(void *reply_context, const char *json);
 
 /* Calls on an open device. `handle` is what open gave. With DROVER_THREADS_PARALLEL the calls extents, pread,
- * pwrite, zero, flush, file_range and checkpoint may run at the same time, also each beside itself; info, commit
+ * pwrite, zero, trim, flush, file_range and checkpoint may run at the same time, also each beside itself; info, commit
  * and close never run beside another call. A pointer may be NULL where its comment allows it. */
 typedef struct drover_device_ops {
   size_t struct_size;
@@ -198,12 +198,18 @@ typedef struct drover_device_ops {
   /* Everything is written, flushed and checked: put the result in its place, durably, in one step. Must succeed when
    * an earlier attempt of the same job has already done it. After it, only info and close follow. May be NULL on a source. */
   int (*commit)(void *handle, const drover_commit *commit, drover_error *error);
-  /* A command in `verb` with a JSON object, answered by one `reply` call. May be NULL. */
+  /* A command in `verb` with a JSON object, answered by one `reply` call. An export passes on what arrives at its control
+   * socket. With DROVER_THREADS_PARALLEL it may run beside any call but info, commit and close, and beside itself. A verb
+   * that the device does not know: -1 with code "not-supported". May be NULL. */
   int (*control)(void *handle, const char *verb, const char *json, drover_reply reply, void *reply_context,
                  drover_error *error);
   /* Release everything in memory and every lock. Without a commit before, what lies on disk stays as it is: a later
    * attempt continues it, or discard removes it. Called once, also after a failed call. Required. */
   void (*close)(void *handle);
+  /* Since 1.1. The range's content is not needed any more: its space may be given back, or not. What it reads as
+   * afterwards is the device's choice, but never what lay there before the range was last written. Whole blocks of
+   * block_min only. May be NULL: nothing happens. */
+  int (*trim)(void *handle, uint64_t offset, uint64_t length, drover_error *error);
 } drover_device_ops;
 
 /* A device together with its calls: what a filter gets below it, and a sink as the source of the copy. It is the host's:
@@ -236,7 +242,8 @@ typedef struct drover_secret {
 typedef struct drover_open {
   size_t struct_size;
   uint32_t role;             /* one of DROVER_ROLE_* */
-  uint32_t writable;         /* 1 for a sink and for a filter above one */
+  uint32_t writable;         /* 1 for a sink and for a filter above one; and for a source, with the filters above it,
+                                that an export serves to be read and written: no commit will come, only flush and close */
   const char *params;        /* JSON object: what the manifest and the planner say */
   const drover_secret *secrets;
   size_t secret_count;

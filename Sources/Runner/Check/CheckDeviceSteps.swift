@@ -255,7 +255,10 @@ struct CheckDeviceSteps {
         try device.flush()
         if device.calls.contains(.read), subject.place == .sink {
           // It may have the call and yet not offer it.
-          do { try readBack(device, content, block) } catch let fault as Fault where fault.code == .notSupported {}
+          do {
+            try readBack(device, content, block)
+            if device.calls.contains(.trim) { try trims(device, content, block) }
+          } catch let fault as Fault where fault.code == .notSupported {}
         }
         return offsets.count
       }
@@ -285,8 +288,16 @@ struct CheckDeviceSteps {
     }
   }
 
-  private func readBack(_ device: any BlockDevice, _ content: [UInt8], _ block: Int) throws {
-    for offset in stride(from: 0, to: content.count, by: block) {
+  /// A trim takes nothing but what it names.
+  private func trims(_ device: any BlockDevice, _ content: [UInt8], _ block: Int) throws {
+    guard content.count >= 3 * block else { return }
+    try device.trim(offset: UInt64(block), length: UInt64(block))
+    try readBack(device, content, block, but: block)
+  }
+
+  /// - Parameter but: The block there may be anything.
+  private func readBack(_ device: any BlockDevice, _ content: [UInt8], _ block: Int, but left: Int? = nil) throws {
+    for offset in stride(from: 0, to: content.count, by: block) where offset != left {
       try Self.compare(device, content, offset..<min(offset + block, content.count))
     }
   }

@@ -17,9 +17,15 @@ protocol BlockDevice: AnyObject, Sendable {
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws -> Int
   func write(_ buffer: UnsafeRawBufferPointer, at offset: UInt64) throws
   func zero(offset: UInt64, length: UInt64) throws
+  /// The content of whole blocks is not needed any more.
+  func trim(offset: UInt64, length: UInt64) throws
   func flush() throws
   /// Nil: not offered.
   func fileRange(offset: UInt64, length: UInt64) throws -> FilePlace?
+}
+
+extension BlockDevice {
+  func trim(offset: UInt64, length: UInt64) throws {}
 }
 
 /// The optional calls that a device has.
@@ -30,6 +36,7 @@ struct DeviceCalls: OptionSet, Sendable {
   static let write = DeviceCalls(rawValue: 4)
   static let fileRange = DeviceCalls(rawValue: 8)
   static let checkpoint = DeviceCalls(rawValue: 16)
+  static let trim = DeviceCalls(rawValue: 32)
 }
 
 /// Where bytes of a device lie in a file. The descriptor stays the device's.

@@ -23,7 +23,7 @@ final class ExportedDevice: @unchecked Sendable {
     self.activity = activity
     text = [device.info.identity, device.info.sha512].map(Self.copy)
     table = .allocate(capacity: 1)
-    table.initialize(to: Self.operations(writable ? device.calls : device.calls.subtracting(.write)))
+    table.initialize(to: Self.operations(writable ? device.calls : device.calls.subtracting([.write, .trim])))
     exported = .allocate(capacity: 1)
     exported.initialize(to: drover_device(struct_size: MemoryLayout<drover_device>.size, handle: nil, ops: table))
     pointer = UnsafePointer(exported)
@@ -123,12 +123,12 @@ final class ExportedDevice: @unchecked Sendable {
           })
       }
     }
-    if calls.contains(.write) { addWriting(&ops) }
+    if calls.contains(.write) { addWriting(&ops, calls) }
     ops.close = { _ in }
     return ops
   }
 
-  private static func addWriting(_ ops: inout drover_device_ops) {
+  private static func addWriting(_ ops: inout drover_device_ops, _ calls: DeviceCalls) {
     ops.pwrite = { handle, buffer, length, offset, error in
       let this = ExportedDevice.of(handle)
       return Int32(
@@ -144,6 +144,16 @@ final class ExportedDevice: @unchecked Sendable {
           try this.device.zero(offset: offset, length: length)
           return 0
         })
+    }
+    if calls.contains(.trim) {
+      ops.trim = { handle, offset, length, error in
+        let this = ExportedDevice.of(handle)
+        return Int32(
+          this.answer(error) {
+            try this.device.trim(offset: offset, length: length)
+            return 0
+          })
+      }
     }
     ops.flush = { handle, error in
       let this = ExportedDevice.of(handle)

@@ -51,6 +51,7 @@ final class StageDevice: BlockDevice, @unchecked Sendable {
     if ops.pwrite != nil { calls.insert(.write) }
     if ops.file_range != nil { calls.insert(.fileRange) }
     if ops.checkpoint != nil { calls.insert(.checkpoint) }
+    if ops.trim != nil { calls.insert(.trim) }
     self.calls = calls
   }
 
@@ -135,6 +136,11 @@ final class StageDevice: BlockDevice, @unchecked Sendable {
     try call("zero") { function(handle, offset, length, $0) }
   }
 
+  func trim(offset: UInt64, length: UInt64) throws {
+    guard let function = ops.trim else { return }
+    try call("trim") { function(handle, offset, length, $0) }
+  }
+
   func flush() throws {
     guard let function = ops.flush else { return }
     try call("flush") { function(handle, $0) }
@@ -166,6 +172,26 @@ final class StageDevice: BlockDevice, @unchecked Sendable {
     }
     let (end, isTooFar) = place.offset.addingReportingOverflow(length)
     guard !isTooFar, end <= UInt64(Int64.max) else { throw refuse("has no place at \(place.offset)") }
+  }
+
+  /// Nil: it takes no commands at all.
+  /// - Parameter json: One object; the answer as well.
+  func control(_ verb: String, json: String) throws -> String? {
+    guard let function = ops.control else { return nil }
+    final class Reply { var json: String? }
+    let reply = Reply()
+    try withExtendedLifetime(reply) {
+      try call("control") { error in
+        function(
+          handle, verb, json,
+          { context, json in
+            guard let context else { return }
+            Unmanaged<Reply>.fromOpaque(context).takeUnretainedValue().json = String(plugin: json, limit: 8 << 20)
+          }, Unmanaged.passUnretained(reply).toOpaque(), error)
+      }
+    }
+    guard let answer = reply.json else { throw lie("control", "answered \(verb) without a reply") }
+    return answer
   }
 
   /// A token for everything below `offset`, which was flushed. Nil: a copy can't be continued.

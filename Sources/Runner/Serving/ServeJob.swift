@@ -18,7 +18,8 @@ struct ServeJob {
     let stack = try DeviceStack.open(pipeline.from, writable: false, order: context, job: job)
     defer { stack.close() }
     try job.interruption.check()
-    let device = try ServedDevice(stack.top, job)
+    let troubles = ServedTroubles { [job] fault, more in job.log(.error, fault.message + more) }
+    let device = try ServedDevice(stack.top, troubles)
     let server = NBDServer(
       listener, NBDExport(device, description: "\(pipeline.from.map(\.loaded.name).joined(separator: ", "))")
     ) { [job] in job.log(.warning, $0) }

@@ -1,32 +1,28 @@
 import CDroverPlugin
 import DroverModel
 import NBD
-import Synchronization
 
-/// A device of the runner's to NBD clients, read only, at any offset and in any length.
+/// A device of the runner's to NBD clients, at any offset and in any length.
 final class ServedDevice: NBDDevice {
   let size: UInt64
   let preferredBlock: UInt32
+  let isWritable: Bool
   private let device: any BlockDevice
-  private let job: JobContext
-  /// Offsets and lengths are multiples of it, but at the very end.
-  private let unit: UInt64
-  private let told = Mutex(0)
+  private let troubles: ServedTroubles
+  private let limit: UInt64
 
-  /// So many failures are told to people; what a damaged store has beyond is more of the same.
-  private static let mostTold = 50
-
-  init(_ device: any BlockDevice, _ job: JobContext) throws(Fault) {
-    guard let size = device.info.size, !device.info.isSequential, device.calls.contains(.read) else {
-      throw Fault(.notSupported, "stage \(device.name) can't be served: it can't be read at any place")
+  /// - Parameter writable: The device was opened to be written.
+  /// - Throws: Fault `not-supported` where it can't be served.
+  init(_ device: any BlockDevice, writable: Bool = false, _ troubles: ServedTroubles) throws(Fault) {
+    let anyRange = try AnyRangeDevice.over(device)
+    guard !writable || device.calls.contains(.write) else {
+      throw Fault(.notSupported, "stage \(device.name) can't be served to be written: it only reads")
     }
-    self.device = device
-    self.job = job
-    self.size = size
-    unit = device.info.blockMin
-    guard unit <= 1 << 20 else {
-      throw Fault(.notSupported, "stage \(device.name) can't be served: its blocks have \(unit) bytes")
-    }
+    self.device = anyRange
+    self.troubles = troubles
+    size = device.info.size ?? 0
+    isWritable = writable
+    limit = device.info.blockMax
     // What clients take is a power of two of 32 MiB at most, and a good multiple of a page.
     var preferred: UInt32 = 4096
     while preferred < 2 << 20, UInt64(preferred) < device.info.blockPreferred { preferred *= 2 }
@@ -34,54 +30,54 @@ final class ServedDevice: NBDDevice {
   }
 
   func extents(offset: UInt64, length: UInt64) throws -> [NBDExtent] {
-    let begin = offset / unit * unit
-    let end = min(size, offset + length)
-    return try telling {
+    try troubles.watching {
       try withUnsafeTemporaryAllocation(of: drover_extent.self, capacity: 128) { extents in
-        let range = min(size, (end + unit - 1) / unit * unit) - begin
-        let count = try device.extents(offset: begin, length: range, into: extents)
-        var found: [NBDExtent] = []
-        for extent in extents[..<count] {
-          let from = max(extent.offset, offset)
-          let to = min(extent.offset + extent.length, end)
-          guard from < to else { continue }
-          found.append(NBDExtent(offset: from, length: to - from, isHole: extent.type != DROVER_EXTENT_DATA))
+        let count = try device.extents(offset: offset, length: length, into: extents)
+        return extents[..<count].map {
+          NBDExtent(offset: $0.offset, length: $0.length, isHole: $0.type != DROVER_EXTENT_DATA)
         }
-        return found
       }
     }
   }
 
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws {
-    try telling {
-      let begin = offset / unit * unit
-      let end = min(size, (offset + UInt64(buffer.count) + unit - 1) / unit * unit)
-      guard begin < offset || end > offset + UInt64(buffer.count) else {
-        _ = try readPieces(device, into: buffer, at: offset, limit: device.info.blockMax)
-        return
-      }
-      let room = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(end - begin), alignment: 4096)
-      defer { room.deallocate() }
-      _ = try readPieces(device, into: room, at: begin, limit: device.info.blockMax)
-      let start = Int(offset - begin)
-      buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: room[start..<(start + buffer.count)]))
+    try troubles.watching { _ = try readPieces(device, into: buffer, at: offset, limit: limit) }
+  }
+
+  func write(_ buffer: UnsafeRawBufferPointer, at offset: UInt64) throws {
+    try troubles.watchingChange { try writePieces(buffer, at: offset) }
+  }
+
+  private func writePieces(_ buffer: UnsafeRawBufferPointer, at offset: UInt64) throws {
+    let most = limit == 0 ? buffer.count : Int(limit)
+    var done = 0
+    while done < buffer.count {
+      let end = min(done + most, buffer.count)
+      try device.write(UnsafeRawBufferPointer(rebasing: buffer[done..<end]), at: offset + UInt64(done))
+      done = end
     }
   }
 
-  /// A client only gets a number; the reason goes to whoever started this.
-  private func telling<R>(_ body: () throws -> R) throws -> R {
-    do {
-      return try body()
-    } catch {
-      let number = told.withLock { told in
-        told += 1
-        return told
+  func zero(offset: UInt64, length: UInt64, keepingSpace: Bool) throws {
+    try troubles.watchingChange {
+      guard keepingSpace else { return try device.zero(offset: offset, length: length) }
+      // Only bytes that are written have their space for sure.
+      var done: UInt64 = 0
+      while done < length {
+        let count = min(UInt64(Zeros.page.count), length - done)
+        try writePieces(UnsafeRawBufferPointer(rebasing: Zeros.page[..<Int(count)]), at: offset + done)
+        done += count
       }
-      if number <= Self.mostTold {
-        let more = number == Self.mostTold ? "; further failures are not told" : ""
-        job.log(.error, ((error as? Fault)?.message ?? "\(error)") + more)
-      }
-      throw NBDError.io
     }
+  }
+
+  func trim(offset: UInt64, length: UInt64) throws {
+    guard device.calls.contains(.trim) else { return }
+    try troubles.watchingChange { try device.trim(offset: offset, length: length) }
+  }
+
+  func flush() throws {
+    guard isWritable else { return }
+    try troubles.watchingFlush { try device.flush() }
   }
 }

@@ -50,6 +50,48 @@ final class DeviceStack {
     return stack
   }
 
+  /// For an export: each device may be asked for any range by the one above, and what is written is not hashed.
+  static func serving(
+    _ stages: [OrderedStage], writable: Bool, order: OrderContext, job: JobContext
+  ) throws -> DeviceStack {
+    func device(_ stage: OrderedStage, over lower: (any BlockDevice)?) throws -> StageDevice {
+      try StageDevice.open(
+        stage.loaded,
+        OpenArguments(
+          stage.spec, writable: writable, order: order, secrets: stage.secrets,
+          lower: try lower.map {
+            ExportedDevice(
+              try AnyRangeDevice.over($0), for: stage.loaded.name, writable: writable, activity: job.activity)
+          }),
+        job)
+    }
+    let stack = DeviceStack(try device(stages[0], over: nil))
+    do {
+      for stage in stages.dropFirst() {
+        let next = try device(stage, over: stack.top)
+        stack.devices.append(next)
+        stack.top = next
+      }
+    } catch {
+      stack.close()
+      throw error
+    }
+    return stack
+  }
+
+  /// Asks the topmost stage that knows the command.
+  /// - Throws: Fault `not-supported` where none does.
+  func control(_ verb: String, json: String) throws -> String {
+    for device in devices.reversed() {
+      do {
+        if let answer = try device.control(verb, json: json) { return answer }
+      } catch let fault as Fault where fault.code == .notSupported {
+        continue
+      }
+    }
+    throw Fault(.notSupported, "no stage of this export knows the command `\(verb)`")
+  }
+
   private init(_ lowest: StageDevice) {
     devices = [lowest]
     top = lowest

@@ -16,10 +16,17 @@ struct ResolvedPipeline {
 
   /// - Parameter secrets: In the order of `order.secretNames`.
   init(_ order: JobOrder, secrets: [SecretBytes], library: inout any StageLibrary) throws {
-    let pipeline = order.pipeline
-    try Self.checkShape(pipeline, order.mode)
-    guard secrets.count == order.secretNames.count else {
-      throw Fault(.internalError, "\(order.secretNames.count) secrets were announced and \(secrets.count) sent")
+    try self.init(
+      order.pipeline, order.mode, secretNames: order.secretNames, secrets: secrets, library: &library)
+  }
+
+  init(
+    _ pipeline: Pipeline, _ mode: JobOrder.Mode, secretNames: [JobOrder.SecretName], secrets: [SecretBytes],
+    library: inout any StageLibrary
+  ) throws {
+    try Self.checkShape(pipeline, mode)
+    guard secrets.count == secretNames.count else {
+      throw Fault(.internalError, "\(secretNames.count) secrets were announced and \(secrets.count) sent")
     }
     var stages: [OrderedStage] = []
     for (index, spec) in (pipeline.from + pipeline.to).enumerated() {
@@ -28,7 +35,7 @@ struct ResolvedPipeline {
         throw Fault(.unknownStage, "stage \(spec.stage) of plugin \(loaded.plugin) can't be a \(spec.role.rawValue)")
       }
       try loaded.check(params: spec.params)
-      let own = zip(order.secretNames, secrets).filter { $0.0.stage == index }.map { (name: $0.0.name, bytes: $0.1) }
+      let own = zip(secretNames, secrets).filter { $0.0.stage == index }.map { (name: $0.0.name, bytes: $0.1) }
       stages.append(OrderedStage(spec: spec, loaded: loaded, secrets: own))
     }
     from = Array(stages[..<pipeline.from.count])

@@ -26,9 +26,9 @@ public enum WorkerProgram {
   }
 
   /// Far beyond what the pump and any stage needs, so that a leak ends the worker and not the host.
-  private static let mostMemory: UInt64 = 8 << 30
+  static let mostMemory: UInt64 = 8 << 30
 
-  private static func callNotes() -> CallNotes? {
+  static func callNotes() -> CallNotes? {
     let words = CommandLine.arguments
     guard let index = words.firstIndex(of: ChildProgram.callsOption), index + 1 < words.count,
       let descriptor = Int32(words[index + 1])

@@ -85,6 +85,9 @@ enum DeviceTable {
       close: { handle in
         guard let handle else { return }
         Unmanaged<DeviceBox>.fromOpaque(handle).takeRetainedValue().device.close()
+      },
+      trim: { handle, offset, length, error in
+        DeviceBox.of(handle).answer(error) { box in try box.device.trim(offset: offset, length: length) }
       })
   }
 }

@@ -56,6 +56,11 @@ final class ForeignDevice: Device, @unchecked Sendable {
     _ = try calling { function(handle, offset, length, $0) }
   }
 
+  func trim(offset: UInt64, length: UInt64) throws {
+    guard let function = ops.trim else { return }
+    _ = try calling { function(handle, offset, length, $0) }
+  }
+
   func flush() throws {
     guard let function = ops.flush else { return }
     _ = try calling { function(handle, $0) }
