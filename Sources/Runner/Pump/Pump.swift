@@ -3,8 +3,8 @@ import LinuxSystem
 
 /// Copies from one device to another on plain threads, many blocks at a time, in bounded memory.
 ///
-/// Claims are handed out in the order of offsets; each thread reads, writes, and takes its turn at the hash with the
-/// bytes still in its own buffer, which bounds how far the threads run ahead of the slowest.
+/// Claims are handed out in the order of offsets; each thread reads, writes, and hands the bytes on to the hash, still in
+/// the buffer that it took for them. The number of buffers bounds how far the threads run ahead of the slowest.
 final class Pump: Sendable {
   let source: any BlockDevice
   let sink: any BlockDevice
@@ -15,6 +15,8 @@ final class Pump: Sendable {
   private let threads: Int
   private let kernelCopy: KernelCopy?
   private let hash: OrderedHash?
+  private let buffers: TransferBuffers
+  /// Before a sequential sink.
   private let turnstile = Turnstile()
   private let claims: Monitor<ClaimSource>
   private let job: JobContext
@@ -37,18 +39,23 @@ final class Pump: Sendable {
     let begin = transfer.begin(start, size: source.info.size)
     detectsZeros = source.info.lacksExtents || source.info.isSequential
     threads = max(1, min(concurrency, 64, Int(Self.memory / transfer.longestData)))
+    buffers = TransferBuffers(
+      count: threads + (hash == nil ? 0 : Self.ahead), length: Int(transfer.longestData))
     flow = Flow(start: begin)
     claims = Monitor(ClaimSource(source, transfer: transfer, start: begin))
   }
 
   /// All buffers together.
   private static let memory: UInt64 = 512 << 20
+  /// Buffers that wait for the hash while every thread has one.
+  private static let ahead = 3
 
   /// Returns when everything was taken by the sink, unflushed; tells where the data ended.
   /// - Throws: What first went wrong, or `Interrupted`. All threads have ended in either case.
   func run() throws -> UInt64 {
     let group = ThreadGroup()
     do {
+      try hash?.start(check: { [self] in try check() }, failed: { [self] in stop($0) })
       for number in 0..<threads {
         try group.start("pump-\(number)") { [self] in work() }
       }
@@ -56,6 +63,7 @@ final class Pump: Sendable {
       stop(error)
     }
     group.join()
+    hash?.close()
     flow.finish()
     if let failure = flow.failure { throw failure }
     return claims.withLock { $0.end ?? $0.position }
@@ -65,13 +73,19 @@ final class Pump: Sendable {
   func stop(_ error: any Error) {
     flow.fail(error)
     turnstile.shut()
+    hash?.shut()
+    buffers.shut()
   }
 
   private func work() {
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(transfer.longestData), alignment: 4096)
-    defer { buffer.deallocate() }
     do {
-      while let claim = try claim(buffer), try process(claim, buffer) {}
+      while let buffer = buffers.take() {
+        guard let claim = try claim(buffer) else {
+          buffers.giveBack(buffer)
+          return
+        }
+        guard try process(claim, buffer) else { return }
+      }
     } catch {
       stop(error)
     }
@@ -90,7 +104,7 @@ final class Pump: Sendable {
     }
   }
 
-  /// False once the pump was stopped.
+  /// The buffer is given back, or handed on to the hash. False once the pump was stopped.
   private func process(_ claim: Claim, _ buffer: UnsafeMutableRawBufferPointer) throws -> Bool {
     var claim = claim
     var bytes: UnsafeRawBufferPointer?
@@ -107,19 +121,27 @@ final class Pump: Sendable {
         if detectsZeros, Zeros.fill(filled) { claim.kind = .zero } else { bytes = filled }
       }
     }
-    if !sink.info.isSequential { try write(claim, bytes, isCopied) }
-    let prepared = bytes.flatMap { hash?.prepare($0, at: claim.offset) }
-    if sink.info.isSequential || hash != nil {
-      let passed: Void? = try turnstile.pass(claim.ticket) {
-        if sink.info.isSequential { try write(claim, bytes, isCopied) }
-        if let bytes { hash?.add(bytes, prepared) } else { try hash?.addZeros(claim.length, check: check) }
-      }
-      if passed == nil { return false }
+    if sink.info.isSequential {
+      guard try turnstile.pass(claim.ticket, { try write(claim, bytes, isCopied) }) != nil else { return false }
+    } else {
+      try write(claim, bytes, isCopied)
     }
+    guard handOn(claim, bytes, buffer) else { return false }
     flow.confirm(claim, copied: claim.kind == .data ? claim.length : 0)
     job.phase.moved()
     try checkpoints?.takeIfDue(flow)
     return true
+  }
+
+  private func handOn(
+    _ claim: Claim, _ bytes: UnsafeRawBufferPointer?, _ buffer: UnsafeMutableRawBufferPointer
+  ) -> Bool {
+    guard let hash, let bytes else {
+      buffers.giveBack(buffer)
+      return hash?.addZeros(claim.length, ticket: claim.ticket) ?? true
+    }
+    let prepared = hash.prepare(bytes, at: claim.offset)
+    return hash.add(LentBytes(bytes, in: buffer, of: buffers), prepared, ticket: claim.ticket)
   }
 
   private func read(_ claim: Claim, _ buffer: UnsafeMutableRawBufferPointer) throws -> UnsafeRawBufferPointer {
