@@ -100,6 +100,7 @@ let package = Package(
     .target(
       name: "Backupstore", dependencies: ["DroverModel", "LinuxSystem", "OpenSSL", "Compression", "Curl", "NFS"],
       swiftSettings: base),
+    .target(name: "VolumeStore", dependencies: ["DiskImage", "LinuxSystem"], swiftSettings: base),
     .target(name: "NBD", dependencies: ["LinuxSystem"], swiftSettings: base),
     .target(name: "StageKit", dependencies: ["CDroverPlugin", "LinuxSystem"], swiftSettings: base),
     stage("clone", "CloneStage", ["DiskImage", "LinuxSystem"]),
@@ -186,6 +187,7 @@ let package = Package(
         "DroverModel",
       ],
       resources: [.copy("Plugins")]),
+    tests("VolumeStoreTests", ["VolumeStore", "LinuxSystem"]),
     tests("NBDTests", ["NBD", "LinuxSystem"]),
     tests(
       "RunnerTests", ["Runner", "CDroverPlugin", "ChildProtocol", "DroverModel", "LinuxSystem", "NBD", "OpenSSL"]),
