@@ -48,6 +48,7 @@ let package = Package(
     .library(name: "drover-stage-download", type: .dynamic, targets: ["DownloadStage"]),
     .library(name: "drover-stage-crypto", type: .dynamic, targets: ["CryptoStage"]),
     .library(name: "drover-stage-file", type: .dynamic, targets: ["FileStage"]),
+    .library(name: "drover-stage-volume", type: .dynamic, targets: ["VolumeStage"]),
     .library(name: "drover-stage-upload", type: .dynamic, targets: ["UploadStage"]),
   ],
   dependencies: [
@@ -110,6 +111,7 @@ let package = Package(
     stage("restore", "RestoreStage", ["Backupstore", "DiskImage", "LinuxSystem", "StoreStage"]),
     stage("download", "DownloadStage", ["Curl"]),
     stage("upload", "UploadStage", ["LinuxSystem"]),
+    stage("volume", "VolumeStage", ["DiskImage", "LinuxSystem", "VolumeStore"]),
     stage("file", "FileStage", ["LinuxSystem"]),
     .target(
       name: "Runner",
@@ -187,7 +189,7 @@ let package = Package(
         "DroverModel",
       ],
       resources: [.copy("Plugins")]),
-    tests("VolumeStoreTests", ["VolumeStore", "LinuxSystem"]),
+    tests("VolumeStoreTests", ["VolumeStore", "VolumeStage", "StageKit", "LinuxSystem"]),
     tests("NBDTests", ["NBD", "LinuxSystem"]),
     tests(
       "RunnerTests", ["Runner", "CDroverPlugin", "ChildProtocol", "DroverModel", "LinuxSystem", "NBD", "OpenSSL"]),
