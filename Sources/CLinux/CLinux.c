@@ -111,7 +111,7 @@ int clinux_remove_attribute(int descriptor, const char *name) { return fremovexa
 
 int clinux_try_lock_exclusive(int descriptor) { return flock(descriptor, LOCK_EX | LOCK_NB); }
 
-int clinux_lock_shared(int descriptor) { return flock(descriptor, LOCK_SH | LOCK_NB); }
+int clinux_try_lock_shared(int descriptor) { return flock(descriptor, LOCK_SH | LOCK_NB); }
 
 int clinux_open_unnamed(const char *folder, uint32_t mode) {
   return open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, (mode_t)mode);

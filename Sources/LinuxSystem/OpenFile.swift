@@ -123,7 +123,7 @@ public final class OpenFile: Sendable {
 
   /// flock, shared with others that ask for the same. False: somebody has it exclusively.
   public func tryLockShared() throws(SystemError) -> Bool {
-    if retrying({ clinux_lock_shared(descriptor) }) == 0 { return true }
+    if retrying({ clinux_try_lock_shared(descriptor) }) == 0 { return true }
     if Glibc.errno == EWOULDBLOCK { return false }
     throw .last("lock", path: path)
   }

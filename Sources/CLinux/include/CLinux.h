@@ -83,7 +83,7 @@ int clinux_memory_file(const char *name);
 int clinux_try_lock_exclusive(int descriptor);
 
 /* flock LOCK_SH | LOCK_NB. */
-int clinux_lock_shared(int descriptor);
+int clinux_try_lock_shared(int descriptor);
 
 /* open with O_TMPFILE: a file without a name. */
 int clinux_open_unnamed(const char *folder, uint32_t mode);
