@@ -48,6 +48,7 @@ let package = Package(
     .library(name: "drover-stage-download", type: .dynamic, targets: ["DownloadStage"]),
     .library(name: "drover-stage-crypto", type: .dynamic, targets: ["CryptoStage"]),
     .library(name: "drover-stage-file", type: .dynamic, targets: ["FileStage"]),
+    .library(name: "drover-stage-volume", type: .dynamic, targets: ["VolumeStage"]),
     .library(name: "drover-stage-upload", type: .dynamic, targets: ["UploadStage"]),
   ],
   dependencies: [
@@ -100,6 +101,7 @@ let package = Package(
     .target(
       name: "Backupstore", dependencies: ["DroverModel", "LinuxSystem", "OpenSSL", "Compression", "Curl", "NFS"],
       swiftSettings: base),
+    .target(name: "VolumeStore", dependencies: ["DiskImage", "LinuxSystem"], swiftSettings: base),
     .target(name: "NBD", dependencies: ["LinuxSystem"], swiftSettings: base),
     .target(name: "StageKit", dependencies: ["CDroverPlugin", "LinuxSystem"], swiftSettings: base),
     stage("clone", "CloneStage", ["DiskImage", "LinuxSystem"]),
@@ -109,6 +111,7 @@ let package = Package(
     stage("restore", "RestoreStage", ["Backupstore", "DiskImage", "LinuxSystem", "StoreStage"]),
     stage("download", "DownloadStage", ["Curl"]),
     stage("upload", "UploadStage", ["LinuxSystem"]),
+    stage("volume", "VolumeStage", ["DiskImage", "LinuxSystem", "VolumeStore"]),
     stage("file", "FileStage", ["LinuxSystem"]),
     .target(
       name: "Runner",
@@ -186,6 +189,7 @@ let package = Package(
         "DroverModel",
       ],
       resources: [.copy("Plugins")]),
+    tests("VolumeStoreTests", ["VolumeStore", "VolumeStage", "StageKit", "LinuxSystem"]),
     tests("NBDTests", ["NBD", "LinuxSystem"]),
     tests(
       "RunnerTests", ["Runner", "CDroverPlugin", "ChildProtocol", "DroverModel", "LinuxSystem", "NBD", "OpenSSL"]),

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -36,6 +38,31 @@ int clinux_punch_hole(int descriptor, int64_t offset, int64_t length) {
 int64_t clinux_seek_data(int descriptor, int64_t offset) { return lseek(descriptor, offset, SEEK_DATA); }
 
 int64_t clinux_seek_hole(int descriptor, int64_t offset) { return lseek(descriptor, offset, SEEK_HOLE); }
+
+int clinux_extents(int descriptor, uint64_t offset, uint64_t length, struct clinux_extent *extents, int capacity,
+                   int *is_last) {
+  struct fiemap *map = calloc(1, sizeof *map + (size_t)capacity * sizeof map->fm_extents[0]);
+  if (map == NULL) return -1;
+  map->fm_start = offset;
+  map->fm_length = length;
+  map->fm_flags = FIEMAP_FLAG_SYNC;
+  map->fm_extent_count = (uint32_t)capacity;
+  if (ioctl(descriptor, FS_IOC_FIEMAP, map) != 0) {
+    int answer = errno;
+    free(map);
+    errno = answer;
+    return -1;
+  }
+  int count = (int)map->fm_mapped_extents;
+  *is_last = count < capacity;
+  for (int index = 0; index < count; index++) {
+    extents[index].offset = map->fm_extents[index].fe_logical;
+    extents[index].length = map->fm_extents[index].fe_length;
+    if (map->fm_extents[index].fe_flags & FIEMAP_EXTENT_LAST) *is_last = 1;
+  }
+  free(map);
+  return count;
+}
 
 int clinux_read_status(int folder, const char *path, int follow_links, struct clinux_status *status) {
   struct stat found;
@@ -83,6 +110,12 @@ ssize_t clinux_attribute(int descriptor, const char *name, void *value, size_t c
 int clinux_remove_attribute(int descriptor, const char *name) { return fremovexattr(descriptor, name); }
 
 int clinux_try_lock_exclusive(int descriptor) { return flock(descriptor, LOCK_EX | LOCK_NB); }
+
+int clinux_try_lock_shared(int descriptor) { return flock(descriptor, LOCK_SH | LOCK_NB); }
+
+int clinux_open_unnamed(const char *folder, uint32_t mode) {
+  return open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, (mode_t)mode);
+}
 
 int clinux_pidfd_open(int32_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 

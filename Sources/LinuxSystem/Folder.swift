@@ -91,6 +91,11 @@ public enum Folder {
     try remove(emptyFolder: path)
   }
 
+  /// Gives a file a second name, which must be free (EEXIST). Survives a power cut after a `sync` of its folder.
+  public static func link(_ file: String, as name: String) throws(SystemError) {
+    guard unsafe Glibc.link(file, name) == 0 else { throw .last("link \(file) as", path: name) }
+  }
+
   /// Renames and syncs the folders of both names. What has the new name already is replaced, as rename(2) does.
   public static func rename(_ from: String, _ to: String) throws(SystemError) {
     guard unsafe Glibc.rename(from, to) == 0 else { throw .last("rename \(from) to", path: to) }

@@ -120,6 +120,13 @@ public final class OpenFile: Sendable {
     if Glibc.errno == EWOULDBLOCK { return false }
     throw .last("lock", path: path)
   }
+
+  /// flock, shared with others that ask for the same. False: somebody has it exclusively.
+  public func tryLockShared() throws(SystemError) -> Bool {
+    if retrying({ clinux_try_lock_shared(descriptor) }) == 0 { return true }
+    if Glibc.errno == EWOULDBLOCK { return false }
+    throw .last("lock", path: path)
+  }
 }
 
 /// Repeats a call that a signal interrupted.

@@ -23,6 +23,17 @@ int clinux_punch_hole(int descriptor, int64_t offset, int64_t length);
 int64_t clinux_seek_data(int descriptor, int64_t offset);
 int64_t clinux_seek_hole(int descriptor, int64_t offset);
 
+struct clinux_extent {
+  uint64_t offset;
+  uint64_t length;
+};
+
+/* ioctl FS_IOC_FIEMAP with FIEMAP_FLAG_SYNC, of `[offset, offset + length)`: each run that the file system has an extent
+ * for, written or not, in order. Returns how many of at most `capacity` were filled in, and in `*is_last` whether the file
+ * has none after them. */
+int clinux_extents(int descriptor, uint64_t offset, uint64_t length, struct clinux_extent *extents, int capacity,
+                   int *is_last);
+
 struct clinux_status {
   uint64_t size;
   uint64_t allocated_bytes;
@@ -70,6 +81,12 @@ int clinux_memory_file(const char *name);
 
 /* flock LOCK_EX, with LOCK_NB where `wait` is 0. */
 int clinux_try_lock_exclusive(int descriptor);
+
+/* flock LOCK_SH | LOCK_NB. */
+int clinux_try_lock_shared(int descriptor);
+
+/* open with O_TMPFILE: a file without a name. */
+int clinux_open_unnamed(const char *folder, uint32_t mode);
 
 /* pidfd_open; -1 with ENOSYS on a kernel without it. */
 int clinux_pidfd_open(int32_t pid);

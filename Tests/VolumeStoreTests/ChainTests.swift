@@ -1,0 +1,142 @@
+import Glibc
+import LinuxSystem
+import Synchronization
+import TestKit
+import Testing
+
+@testable import VolumeStore
+
+@Suite struct ChainTests {
+  let place = TemporaryFolder("volume")
+  var folder: VolumeFolder { VolumeFolder(place("v")) }
+  private let sector = 4096
+
+  @Test func theNewestLayerWithAnExtentDecides() throws {
+    try Folder.writeDurably(place("image"), [UInt8](repeating: 9, count: 5 * sector))
+    try VolumeCreation.create(folder, size: 1, image: place("image"))
+    try writeHead(folder, [UInt8](repeating: 1, count: 3 * sector), at: 0)
+    try DetachedVolume(folder).snapshot("a", labels: ["k": "v"])
+    try writeHead(folder, [UInt8](repeating: 2, count: sector), at: UInt64(sector))
+    try writeHead(folder, [UInt8](repeating: 0, count: sector), at: UInt64(2 * sector))
+    try DetachedVolume(folder).snapshot("b")
+    let expected = [1, 2, 0, 9, 9, 0].flatMap { [UInt8](repeating: $0, count: sector) }
+    do {
+      let view = try VolumeView.open(folder, snapshot: "b", since: "a")
+      #expect(view.size == 2 << 20)
+      #expect(try bytes(view, 6 * sector) == expected)
+      #expect(try bytes(view, at: 4000, 5000) == Array(expected[4000..<9000]))
+      let unit = UInt64(sector)
+      #expect(
+        try view.ownExtents(offset: 0, length: 6 * unit) == [
+          .init(offset: 0, length: unit, kind: .absent), .init(offset: unit, length: 2 * unit, kind: .data),
+          .init(offset: 3 * unit, length: 3 * unit, kind: .absent),
+        ])
+      let merged = try VolumeView.open(folder, snapshot: "b").mergedExtents(offset: 0, length: view.size)
+      #expect(merged.filter { $0.kind == .data }.map(\.length).reduce(0, +) == 5 * unit)
+      #expect(merged.last == .init(offset: 5 * unit, length: view.size - 5 * unit, kind: .zero))
+      #expect(code { _ = try bytes(view, at: view.size, 1) } == "invalid")
+    }
+    // The older one is as it was, and has nothing above the newer.
+    let old = try VolumeView.open(folder, snapshot: "a")
+    #expect(try bytes(old, at: UInt64(sector), 2 * sector) == [UInt8](repeating: 1, count: 2 * sector))
+    #expect(code { _ = try VolumeView.open(folder, snapshot: "a", since: "b") } == "base-missing")
+    #expect(code { _ = try VolumeView.open(folder, snapshot: "c") } == "not-found")
+    let record = try #require(try VolumeTree.read(folder).snapshots[LayerName.ofSnapshot("a")])
+    #expect(record.labels == ["k": "v"] && record.isUserCreated)
+  }
+
+  /// SEEK_DATA takes such an extent for a hole; what lies below it must stay hidden.
+  @Test func anUnwrittenExtentHidesOlderData() throws {
+    try VolumeCreation.create(folder, size: 1 << 20)
+    try writeHead(folder, [UInt8](repeating: 7, count: 4 * sector), at: 0)
+    try DetachedVolume(folder).snapshot("a")
+    let head = try folder.openLayer(VolumeTree.read(folder).volume.head, writable: true)
+    #expect(posix_fallocate(head.file.descriptor, off_t(sector), off_t(sector)) == 0)
+    let view = try VolumeView.open(folder)
+    #expect(try bytes(view, 3 * sector) == [7, 0, 7].flatMap { [UInt8](repeating: $0, count: sector) })
+  }
+
+  @Test func locksKeepOthersAway() throws {
+    try VolumeCreation.create(folder, size: 1)
+    let view = try VolumeView.open(folder)
+    #expect(code { _ = try DetachedVolume(folder) } == "locked")
+    withExtendedLifetime(view) {}
+    #expect(code { try VolumeCreation.create(folder, size: 1) } == "conflict")
+    #expect(code { try VolumeCreation.create(VolumeFolder(place("w")), size: 0) } == "bad-size")
+  }
+
+  @Test func aVolumeHoldsItsImage() throws {
+    let image = try OpenFile.open(place("image"), .createNew(permissions: 0o600))
+    try image.truncate(to: 3 << 20)
+    #expect(code { try VolumeCreation.create(folder, size: 2 << 20, image: place("image")) } == "bad-size")
+    #expect(try VolumeCreation.create(folder, size: 3 << 20, image: place("image")).size == 4 << 20)
+    try Folder.remove(file: place("image"))
+    #expect(code { _ = try VolumeView.open(folder) } == "not-found")
+  }
+
+  @Test func aFileSystemWithoutExtentsIsRefused() throws {
+    guard let memory = try FileStatus.of("/dev/shm"), memory.isFolder,
+      let probe = try? OpenFile.unnamed(in: "/dev/shm"), (try? probe.allocatedRuns(offset: 0, length: 1)) == nil
+    else { return }
+    #expect(code { try VolumeFolder("/dev/shm").requireExtents() } == "not-supported")
+  }
+
+  private struct Crash: Error {}
+
+  /// A process that dies before the nth change of the disk, for every n: none of what it was about to do happens.
+  private func dying(before step: Int) -> VolumeFolder {
+    let count = Mutex(0)
+    return VolumeFolder(folder.path) { _ in
+      let now = count.withLock { count in
+        count += 1
+        return count
+      }
+      if now >= step { throw Crash() }
+    }
+  }
+
+  @Test func aCrashAtAnyStepOfASnapshotLosesNothing() throws {
+    var crashes = 0
+    for step in 1... {
+      try Folder.removeTree(folder.path)
+      try VolumeCreation.create(folder, size: 1)
+      try writeHead(folder, [UInt8](repeating: 5, count: sector), at: 0)
+      try DetachedVolume(folder).snapshot("first")
+      try writeHead(folder, [UInt8](repeating: 6, count: sector), at: UInt64(sector))
+      var isDone = false
+      do {
+        try DetachedVolume(dying(before: step)).snapshot("second")
+        isDone = true
+      } catch is Crash { crashes += 1 }
+      let expected = [UInt8](repeating: 5, count: sector) + [UInt8](repeating: 6, count: sector)
+      #expect(try bytes(VolumeView.open(folder), 2 * sector) == expected, "step \(step), before recovery")
+      let volume = try DetachedVolume(folder)
+      let has = volume.tree.snapshots[LayerName.ofSnapshot("second")] != nil
+      #expect(try VolumeTree.read(folder).snapshots.count == (has ? 2 : 1))
+      #expect(has || !isDone)
+      if !has { try volume.snapshot("second") }
+      // What is written afterwards must not reach the snapshot.
+      try writeHead(folder, [UInt8](repeating: 8, count: sector), at: 0)
+      #expect(try bytes(VolumeView.open(folder, snapshot: "second"), 2 * sector) == expected, "step \(step)")
+      let files = try Folder.list(folder.path)
+      #expect(files.filter { LayerName.isHead($0) }.count == 1 && !files.contains { $0.hasSuffix(".tmp") })
+      if isDone { break }
+    }
+    #expect(crashes > 8)
+  }
+
+  @Test func aCrashAtAnyStepOfACreationLeavesNoHalfVolume() throws {
+    for step in 1... {
+      var isDone = false
+      do {
+        try VolumeCreation.create(dying(before: step), size: 1, job: "j")
+        isDone = true
+      } catch is Crash {
+        #expect(try FileStatus.of(folder.path) == nil, "step \(step)")
+      }
+      if isDone { break }
+    }
+    #expect(try VolumeCreation.create(folder, size: 1, job: "j").job == "j")
+    #expect(try bytes(VolumeView.open(folder), 8) == [UInt8](repeating: 0, count: 8))
+  }
+}
