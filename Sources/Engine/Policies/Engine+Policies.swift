@@ -113,7 +113,7 @@ extension Engine {
   /// The name, or the first of `-2`, `-3`, … behind it that nobody has.
   private func free(_ name: String, _ kind: ResourceKind) -> String {
     guard resources[ResourceKey(kind, name)] != nil else { return name }
-    let limit = kind == .backingImage ? ResourceName.imageLimit : ResourceName.limit
+    let limit = ResourceName.limit(kind)
     var number = 2
     while true {
       let end = "-\(number)"
@@ -153,8 +153,19 @@ extension Engine {
         kind = .restore
       case .download: kind = .download
       case .upload: kind = .upload
+      case .exportFromVolume(let volume, _):
+        source = volumeSource(volume)
+        kind = .export
       case .stage: kind = .import
       }
+    case .snapshot(let spec):
+      source = volumeSource(spec.volume)
+      labels = spec.labels
+      kind = .snapshot
+    case .backup(let spec):
+      source = volumeSource(spec.volume)
+      labels = spec.labels
+      kind = .backup
     default: return nil
     }
     return PolicyContext(
@@ -167,6 +178,12 @@ extension Engine {
     let status = record.map { BackingImage.Status($0.status) }
     return PolicyContext.Source(
       kind: .backingImage, name: name, labels: record?.labels ?? [:], size: status?.size, checksum: status?.checksum)
+  }
+
+  private func volumeSource(_ name: String) -> PolicyContext.Source {
+    let record = resources[ResourceKey(.volume, name)]
+    let status = record.map { Volume.Status($0.status) }
+    return PolicyContext.Source(kind: .volume, name: name, labels: record?.labels ?? [:], size: status?.size)
   }
 
   // MARK: Labels
@@ -188,7 +205,8 @@ extension Engine {
       let record = machine.record
       guard record.job.kind == .backup, record.job.state == .pending, record.job.attempt == 0, record.ending == nil,
         !machine.isWorking, !labelled.contains(id), !askedAbout.contains(id), let owner = resources[record.job.owner],
-        let spec = try? backupSpec(owner), case .job = try? planner.plan(backup: owner.key.name, spec: spec)
+        owner.key.kind == .backupBackingImage, let spec = try? backupSpec(owner),
+        case .job = try? planner.plan(backup: owner.key.name, spec: spec)
       else { continue }
       askedAbout.insert(id)
       Task { await settleLabels(of: id, spec) }
