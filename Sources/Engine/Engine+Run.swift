@@ -116,8 +116,10 @@ extension Engine {
     let name = owner.key.name
     switch kind {
     case .backup where owner.key.kind == .backup:
+      var spec = try volumeBackupSpec(owner)
+      spec.labels = labels(of: job, inherited: spec.labels)
       return try planner.plan(
-        volumeBackup: name, spec: volumeBackupSpec(owner), isAlone: machines[job]?.record.standsAlone ?? false)
+        volumeBackup: name, spec: spec, isAlone: machines[job]?.record.standsAlone ?? false)
     case .createVolume:
       return try planner.plan(volume: name, spec: volumeSpec(owner), status: Volume.Status(owner.status))
     case .restore where owner.key.kind == .volume:

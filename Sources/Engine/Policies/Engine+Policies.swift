@@ -205,18 +205,34 @@ extension Engine {
       let record = machine.record
       guard record.job.kind == .backup, record.job.state == .pending, record.job.attempt == 0, record.ending == nil,
         !machine.isWorking, !labelled.contains(id), !askedAbout.contains(id), let owner = resources[record.job.owner],
-        owner.key.kind == .backupBackingImage, let spec = try? backupSpec(owner),
-        case .job = try? planner.plan(backup: owner.key.name, spec: spec)
+        let labels = labelsToAskAbout(owner, planner)
       else { continue }
       askedAbout.insert(id)
-      Task { await settleLabels(of: id, spec) }
+      Task { await settleLabels(of: id, owner.key.kind, labels.source, labels.inherited) }
     }
   }
 
-  private func settleLabels(of id: String, _ spec: BackupBackingImage.Spec) async {
+  /// What the backup is made from, and the labels that it would have; nil where it could not start now.
+  private func labelsToAskAbout(
+    _ owner: ResourceRecord, _ planner: Planner
+  ) -> (source: PolicyContext.Source, inherited: [String: String])? {
+    if owner.key.kind == .backup {
+      guard let spec = try? volumeBackupSpec(owner),
+        case .job = try? planner.plan(volumeBackup: owner.key.name, spec: spec)
+      else { return nil }
+      return (volumeSource(spec.volume), spec.labels)
+    }
+    guard let spec = try? backupSpec(owner), case .job = try? planner.plan(backup: owner.key.name, spec: spec) else {
+      return nil
+    }
+    return (imageSource(spec.image), spec.labels)
+  }
+
+  private func settleLabels(
+    of id: String, _ kind: ResourceKind, _ source: PolicyContext.Source, _ inherited: [String: String]
+  ) async {
     let context = PolicyContext(
-      kind: .backupBackingImage, source: imageSource(spec.image), labels: spec.labels,
-      job: .init(id: id, kind: .backup, attempt: 1))
+      kind: kind, source: source, labels: inherited, job: .init(id: id, kind: .backup, attempt: 1))
     let statement = await ask(.labels, context)
     defer {
       askedAbout.remove(id)
@@ -227,7 +243,7 @@ extension Engine {
       labelled.insert(id)
       return
     }
-    let decided = decide(labels: statement, inherited: spec.labels)
+    let decided = decide(labels: statement, inherited: inherited)
     let record = decided.record(for: uid, job: id)
     var changes: [CatalogChange] = [.addDecision(record)]
     if let warning = decided.decision.warning { changes.append(event(.warning, owner, job: id, message: warning)) }
