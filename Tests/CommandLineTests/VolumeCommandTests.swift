@@ -135,4 +135,38 @@ import Testing
       ])
     #expect(try daemon.run("image", "create", "golden", "--from-url", "http://h/x", "--snapshot", "s1").status == 2)
   }
+
+  /// The head first, and beside the chain what is not below it any more.
+  @Test func theLayersAreDrawn() throws {
+    func layer(_ name: String, parent: String) -> Resource {
+      var snapshot = snapshot(name)
+      var status = Snapshot.Status(snapshot.status)
+      (status.parent, status.size, status.creationTime) = (parent, 4096, nil)
+      snapshot.status = status.fields
+      return snapshot
+    }
+    let object = volume {
+      $0.chain = ["volume-head-002.img", "s3", "s1"]
+      $0.backingImage = "parrot"
+    }
+    try daemon.answer("/v1/volumes/vol1/describe", Description(object: object))
+    try daemon.answer(
+      "/v1/snapshots",
+      ResourceList([
+        layer("s1", parent: ""), layer("s2", parent: "s1"), layer("s4", parent: "s2"), layer("s3", parent: "s1"),
+      ]))
+    let output = try daemon.run("describe", "volume", "vol1")
+    #expect(
+      output.out.contains(
+        """
+        Layers
+          head
+          s3  (4.0 KiB)
+          | s2  (4.0 KiB)
+          | | s4  (4.0 KiB)
+          s1  (4.0 KiB)
+          backingimage/parrot
+
+        """), "\(output)")
+  }
 }
