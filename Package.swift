@@ -177,8 +177,8 @@ let package = Package(
     tests(
       "BackupstoreTests",
       [
-        "Backupstore", "BackupStage", "RestoreStage", "StageKit", "Compression", "Curl", "NFS", "OpenSSL",
-        "LinuxSystem",
+        "Backupstore", "BackupStage", "RestoreStage", "StageKit", "CDroverPlugin", "Compression", "Curl", "NFS",
+        "OpenSSL", "LinuxSystem",
         "Runner", "ChildProtocol", "DroverModel",
       ],
       resources: [.copy("Fixtures")]),

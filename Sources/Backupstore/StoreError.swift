@@ -54,11 +54,13 @@ public struct StoreError: Error, Sendable, Hashable, CustomStringConvertible {
     public static let missingBlock = Code(rawValue: "missing-block")
     public static let checksumMismatch = Code(rawValue: "checksum-mismatch")
     public static let sourceChanged = Code(rawValue: "source-changed")
+    /// A backup that another one was to build upon is not what it was taken for.
+    public static let baseUnusable = Code(rawValue: "base-unusable")
     public static let badSize = Code(rawValue: "bad-size")
 
     var usualRetry: Retry {
       switch self {
-      case .locked, .lockLost, .io, .network, .timedOut: .transient
+      case .locked, .lockLost, .io, .network, .timedOut, .baseUnusable: .transient
       case .targetUnreachable, .credentialsRefused, .notPermitted: .afterFix
       default: .never
       }

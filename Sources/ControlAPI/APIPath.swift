@@ -23,6 +23,9 @@ public enum APIPath {
   /// POST: looks what is new in the store; answers 202 with the job.
   public static func sync(target: String) -> String { "\(object(ResourceKey(.backupTarget, target)))/sync" }
 
+  /// POST of a `RevertRequest`; answers 202 with the job.
+  public static func revert(volume: String) -> String { "\(object(ResourceKey(.volume, volume)))/revert" }
+
   /// GET lists. POST of a manifest without a name creates an object whose name the daemon makes.
   public static func collection(_ kind: ResourceKind) -> String { "\(root)/\(kind.plural)" }
   /// GET, PUT of a manifest, DELETE.

@@ -29,6 +29,8 @@ public protocol ControlledEngine: Sendable {
   func startSave(image: String, by caller: Caller) async throws -> any ContentTransfer
   /// The job that looks what is new in a target's store.
   func syncTarget(_ name: String, by caller: Caller) async throws -> Resource
+  /// The job that throws away what a volume holds since a snapshot.
+  func revert(volume: String, to snapshot: String, by caller: Caller) async throws -> Resource
   func inspectBackup(url: String, by caller: Caller) async throws -> [String: JSONValue]
   func plugins() async throws -> [PluginReport]
   func inspectPlugin(_ path: String) async throws -> PluginReport

@@ -59,6 +59,7 @@ extension Fault.Code {
   public static let badSize: Self = "bad-size"  // not a multiple of 512
   public static let badFormat: Self = "bad-format"  // an image that can't be read: damaged, or not supported
   public static let sourceChanged: Self = "source-changed"
+  public static let baseUnusable: Self = "base-unusable"  // a volume's backup can't build upon the one it was to
   public static let uploadInterrupted: Self = "upload-interrupted"
   public static let stalled: Self = "stalled"
   public static let hung: Self = "hung"
@@ -74,7 +75,7 @@ extension Fault.Code {
 
   var usualRetry: Fault.Retry {
     switch self {
-    case .locked, .network, .stalled, .hung, .workerDied, .io, .noMemory: .transient
+    case .locked, .network, .stalled, .hung, .workerDied, .io, .noMemory, .baseUnusable: .transient
     case .targetUnreachable, .credentialsRefused: .afterFix
     default: .never
     }

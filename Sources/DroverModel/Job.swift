@@ -49,6 +49,11 @@ public struct Job: Sendable, Hashable, Codable {
     case download, upload, clone, restore, backup, save, `import`, inspect
     case deleteBackup = "delete-backup"
     case probe, sync
+    /// Of volumes. `export` makes an image of one.
+    case createVolume = "create-volume"
+    case deleteVolume = "delete-volume"
+    case snapshot, revert, export
+    case deleteSnapshot = "delete-snapshot"
     /// Of a whole store: reading it in place, and removing what nothing needs.
     case verify, gc
   }

@@ -4,6 +4,8 @@ public enum ResourceKind: String, Sendable, Codable, CaseIterable {
   case backingImage = "backingimage"
   case backupBackingImage = "backupbackingimage"
   case backupTarget = "backuptarget"
+  case volume
+  case snapshot
   /// Of a volume.
   case backup
   case secret

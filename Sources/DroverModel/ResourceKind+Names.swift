@@ -25,6 +25,8 @@ extension ResourceKind {
     case .backingImage: "BackingImage"
     case .backupBackingImage: "BackupBackingImage"
     case .backupTarget: "BackupTarget"
+    case .volume: "Volume"
+    case .snapshot: "Snapshot"
     case .backup: "Backup"
     case .secret: "Secret"
     case .job: "Job"
@@ -42,6 +44,8 @@ extension ResourceKind {
     case .backingImage: "bi"
     case .backupBackingImage: "bbi"
     case .backupTarget: "bt"
+    case .volume: "vol"
+    case .snapshot: "snap"
     case .backup, .secret, .job: nil
     }
   }
@@ -54,12 +58,10 @@ extension ResourceKind {
 
 /// The kinds of docs/cli.md that this version does not have. They are told apart from a slip of the pen.
 enum LaterKind: String, CaseIterable {
-  case volume, snapshot, recurringjob
+  case recurringjob
 
   var manifestName: String {
     switch self {
-    case .volume: "Volume"
-    case .snapshot: "Snapshot"
     case .recurringjob: "RecurringJob"
     }
   }
@@ -67,8 +69,6 @@ enum LaterKind: String, CaseIterable {
   var names: [String] {
     let short =
       switch self {
-      case .volume: ["vol"]
-      case .snapshot: ["snap"]
       case .recurringjob: ["rj"]
       }
     return [rawValue, rawValue + "s"] + short

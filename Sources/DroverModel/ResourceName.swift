@@ -3,12 +3,14 @@
 public enum ResourceName {
   /// Of a BackingImage: it is also the name in the store, where Longhorn takes no longer one.
   public static let imageLimit = 64
+  /// Of a volume: it becomes part of a socket's path.
+  public static let volumeLimit = 64
   /// Of any other object.
   public static let limit = 253
 
   /// Checks the name of a new object: `^[a-z0-9][a-z0-9_.-]+$`.
   public static func check(_ name: String, _ kind: ResourceKind) throws(Fault) {
-    let limit = kind == .backingImage ? imageLimit : limit
+    let limit = limit(kind)
     let what = "the name \"\(printable(name))\" of a \(kind.manifestName)"
     guard name.utf8.count <= limit else {
       throw Fault(.invalid, "\(what) has \(name.utf8.count) characters; at most \(limit) are allowed")
@@ -17,6 +19,25 @@ public enum ResourceName {
     let rule = "a name is 2 or more of a-z 0-9 _ . - and begins with a letter or a digit"
     guard fits(name, upperCase: true) else { throw Fault(.invalid, "\(what) is not valid", hint: rule) }
     throw Fault(.invalid, "\(what) is not valid: capital letters", hint: "\(rule); try \(name.lowercased())")
+  }
+
+  public static func limit(_ kind: ResourceKind) -> Int {
+    switch kind {
+    case .backingImage: imageLimit
+    case .volume: volumeLimit
+    // In a store, or a volume's folder, there is something before and behind it.
+    case .backup, .snapshot: limit - 30
+    default: limit
+    }
+  }
+
+  /// Checks the name that a snapshot has in its volume, or a backup in its store: there may be capital letters.
+  public static func checkStored(_ name: String, _ field: String) throws(Fault) {
+    guard name.utf8.count <= limit - 30, fits(name, upperCase: true) else {
+      throw Fault(
+        .invalid, "\(field): \"\(printable(name))\" is not a valid name",
+        hint: "a name is 2 or more of a-z A-Z 0-9 _ . - and begins with a letter or a digit")
+    }
   }
 
   /// Checks the name of an image that is referred to; in a store it may have capital letters.

@@ -15,11 +15,12 @@ extension Engine {
     var document = try ResourceDocument(
       document, validation: options.validation, randomSuffix: { environment.hexadecimal(8) })
     try await checkStages(document.spec)
+    let found = try await foundBackup(for: document)
     let jobID = newJobID()
     let said = await saidOfName(of: document, job: jobID)
     // From here to the commit nothing else happens in the engine.
     let naming = try name(&document, said)
-    var decision = try decide(document, job: jobID)
+    var decision = try decide(document, job: jobID, found)
     decision.naming = naming.map { $0.record(for: decision.record.uid, job: decision.job?.job.id) }
     let warnings = document.warnings + (naming?.decision.warning.map { [$0] } ?? [])
     if options.dryRun {
@@ -46,6 +47,8 @@ extension Engine {
     var naming: DecisionRecord?
     /// Values to be sealed.
     var secret: Secret.Spec?
+    /// What must be there before it, and is made on this occasion.
+    var implied: [ImpliedObject] = []
   }
 
   private func carryOut(_ decision: Decision, by caller: Caller) throws {
@@ -58,6 +61,12 @@ extension Engine {
     case .unchanged: changes = decision.record == resources[key] ? [] : [.putResource(decision.record)]
     }
     if let job = decision.job { changes.append(.putJob(job)) }
+    for object in decision.implied {
+      changes += [
+        .putResource(object.record), .putJob(object.job),
+        event(.created, object.record.key, job: object.job.job.id, message: "created for \(key)\(caller.suffix)"),
+      ]
+    }
     // What mirrors the store that the target was has no place in the one that it is.
     let mirrors = decision.isElsewhere ? self.mirrors(of: key.name) : []
     if decision.isElsewhere { changes.append(.deleteStoreObjects(target: key.name)) }
@@ -82,6 +91,10 @@ extension Engine {
       nameSecretsOfImages()
     }
     if let job = decision.job { machines[job.job.id] = machine(job) }
+    for object in decision.implied {
+      resources[object.record.key] = object.record
+      machines[object.job.job.id] = machine(object.job)
+    }
     if decision.wakes { wakeJobs(about: key) }
     if let reference = SecretReference(key), decision.result != .unchanged { credentialsChanged(reference) }
     if key.kind == .backupTarget { outdateLook(at: key.name) }
@@ -90,27 +103,41 @@ extension Engine {
     wanted.raise()
   }
 
-  /// - Parameter job: Id of the job of a new object.
-  private func decide(_ document: ResourceDocument, job id: String) throws -> Decision {
+  /// - Parameters:
+  ///   - job: Id of the job of a new object.
+  ///   - found: What the store says of the backup that a volume is restored from.
+  private func decide(
+    _ document: ResourceDocument, job id: String, _ found: [String: JSONValue]?
+  ) throws -> Decision {
     if let old = resources[document.key] {
       guard !old.deleting else {
         throw Fault(
           .conflict, "\(document.key) is being deleted", hint: "drover wait \(document.key) --for deleted")
       }
-      return try change(old, document)
+      return try change(old, document, found)
     }
     var record = ResourceRecord(
       key: document.key, uid: newUID(), namespace: document.resource.metadata.namespace,
       labels: document.resource.metadata.labels ?? [:], spec: document.resource.spec, status: [:], generation: 1,
       createdAt: environment.now(), deleting: false)
-    let job = try begin(&record, document.spec, id)
+    var implied: [ImpliedObject] = []
+    let job = try begin(&record, document.spec, id, found, &implied)
     return Decision(
       result: .created, record: record, job: job,
-      wakes: document.kind == .backupTarget || document.kind == .secret, secret: document.secret)
+      wakes: document.kind == .backupTarget || document.kind == .secret, secret: document.secret, implied: implied)
+  }
+
+  /// As below, for what needs nothing beside it.
+  func begin(_ record: inout ResourceRecord, _ spec: ResourceSpec, _ id: String) throws -> JobRecord? {
+    var implied: [ImpliedObject] = []
+    return try begin(&record, spec, id, nil, &implied)
   }
 
   /// First status of a new object, and its job where one can be named already.
-  private func begin(_ record: inout ResourceRecord, _ spec: ResourceSpec, _ id: String) throws -> JobRecord? {
+  private func begin(
+    _ record: inout ResourceRecord, _ spec: ResourceSpec, _ id: String?, _ found: [String: JSONValue]?,
+    _ implied: inout [ImpliedObject]
+  ) throws -> JobRecord? {
     let name = record.key.name
     switch spec {
     case .backingImage(let spec):
@@ -130,6 +157,9 @@ extension Engine {
       try keyring.checkSealing(sealed: try catalog.holdsSecrets())
       record.status = Secret.Status(keys: spec.values.keys).fields
       return nil
+    case .volume(let spec): return try begin(volume: &record, spec, found, id, &implied)
+    case .snapshot: return try begin(snapshot: &record, id)
+    case .backup: return try begin(volumeBackup: &record, id, &implied)
     }
   }
 
@@ -143,6 +173,7 @@ extension Engine {
       case .upload: .upload
       case .clone: .clone
       case .restore: .restore
+      case .exportFromVolume: .export
       case .stage: .import
       }
     guard let job = queued(plan, kind, record.key, id) else {
@@ -174,7 +205,7 @@ extension Engine {
     return job
   }
 
-  private func queued(_ plan: Plan, _ kind: Job.Kind, _ owner: ResourceKey, _ id: String?) -> JobRecord? {
+  func queued(_ plan: Plan, _ kind: Job.Kind, _ owner: ResourceKey, _ id: String?) -> JobRecord? {
     switch plan {
     case .job(let planned): newJob(kind, owner: owner, planned: planned, id: id)
     case .waiting(let key, let reason): newJob(kind, owner: owner, reads: [key], note: reason, id: id)
@@ -184,11 +215,14 @@ extension Engine {
 
   // MARK: An object that is there
 
-  private func change(_ old: ResourceRecord, _ document: ResourceDocument) throws -> Decision {
+  private func change(
+    _ old: ResourceRecord, _ document: ResourceDocument, _ found: [String: JSONValue]?
+  ) throws -> Decision {
     var record = old
     record.namespace = document.resource.metadata.namespace
     record.labels = document.resource.metadata.labels ?? [:]
     record.spec = document.resource.spec
+    if old.key.kind == .backup { try settle(backup: &record, old) }
     let changes = try changes(old, document)
     if let refusal = changes.lazy.compactMap(\.refusal).first { throw refusal }
     let same = changes.isEmpty && record.labels == old.labels && record.namespace == old.namespace
@@ -236,7 +270,10 @@ extension Engine {
     case .secret(let spec):
       decision.record.status = Secret.Status(keys: spec.values.keys).fields
       decision.secret = spec
-    case .backingImage: break
+    case .volume where restarts, .snapshot where restarts, .backup where restarts:
+      try checkNothingRuns(for: old.key)
+      decision.job = try begin(&decision.record, document.spec, nil, found, &decision.implied)
+    case .backingImage, .volume, .snapshot, .backup: break
     }
     return decision
   }
@@ -256,7 +293,18 @@ extension Engine {
       guard let reference = SecretReference(old.key) else { return [] }
       let kept = Secret.Spec(
         type: old.spec["type"]?.string ?? new.type, values: try openValues(of: reference))
-      return kept.changes(to: new, reference, dependents: images(needing: reference))
+      return kept.changes(
+        to: new, reference, dependents: images(needing: reference) + volumes(needing: reference))
+    case .volume(let new):
+      let status = Volume.Status(old.status)
+      return try volumeSpec(old).changes(
+        to: new, name: name, isMade: status.robustness != .faulted || status.path != nil)
+    case .snapshot(let new):
+      let status = Snapshot.Status(old.status)
+      return try snapshotSpec(old).changes(to: new, name: name, isMade: status.readyToUse || status.error.isEmpty)
+    case .backup(let new):
+      return try volumeBackupSpec(old).changes(
+        to: new, name: name, state: BackupBackingImage.State(inStatus: old.status))
     }
   }
 
@@ -299,6 +347,13 @@ extension Engine {
 
   /// A stage of a plugin, as source or filter, must be there: a name that is mistyped is found here, not by a job.
   private func checkStages(_ spec: ResourceSpec) async throws {
+    if case .volume = spec {
+      guard try await plugins().flatMap(\.stages).contains(where: { $0.name == "volume-task" }) else {
+        throw Fault(
+          .unknownStage, "no plugin has a stage \"volume-task\", without which there are no volumes",
+          hint: "drover plugin list shows what is loaded, and why not")
+      }
+    }
     guard case .backingImage(let spec) = spec else { return }
     var wanted: [(name: String, role: Pipeline.Role)] = spec.filters.map { ($0.stage, .filter) }
     if case .stage(let name, _) = spec.source { wanted.append((name, .source)) }

@@ -9,6 +9,8 @@ extension Engine {
   /// - An image: its job is cancelled, its folder removed.
   /// - A backup: a job removes it from the store, which is returned; the object goes when that succeeded. Where the store
   ///   can't hold anything of it, or with `force` where the store can't be reached, only the record goes.
+  /// - A volume, with its snapshots: a job removes its files. Its backups stay.
+  /// - A snapshot: a job removes it from its volume.
   /// - A target: only the record; the store stays. With `force` the records of its backups go as well.
   /// - A Secret: its values are overwritten. With `force` also one that is needed, but can't be opened any more.
   ///
@@ -33,7 +35,9 @@ extension Engine {
       throw Fault(.conflict, "\(key) can't be deleted: it is pinned", hint: "drover backup unpin \(key.name)")
     }
     let dependents = dependents(of: key)
-    var records = key.kind == .backupTarget && force ? dependents.filter { $0.kind == .backupBackingImage } : []
+    var records =
+      key.kind == .backupTarget && force
+      ? dependents.filter { $0.kind == .backupBackingImage || $0.kind == .backup } : []
     if key.kind == .backupTarget { records += mirrors(of: key.name) }
     let isLost = force && SecretReference(key).map { secretFacts($0).fault != nil } ?? false
     if !isLost, let refusal = dependents.first(where: { !records.contains($0) }) {
@@ -60,7 +64,7 @@ extension Engine {
     if let job { machines[job.job.id] = machine(job) }
     changed.raise()
     let now = environment.now()
-    for id in unfinishedJobs(of: key).filter({ $0.kind != .deleteBackup || (force && job == nil) }).map(\.id) {
+    for id in unfinishedJobs(of: key).filter({ !$0.kind.removesOwner || (force && job == nil) }).map(\.id) {
       deliver(id) { try $0.cancel(now: now) }
     }
     if force, job == nil, key.kind == .backupBackingImage || key.kind == .backup,
@@ -109,6 +113,7 @@ extension Engine {
     switch (kind, dependent) {
     case (.backupTarget, .backupBackingImage):
       "delete them first, or use --force, which forgets them and leaves the store as it is"
+    case (.backingImage, .volume): "without it nobody could read the volume; delete that first"
     case (.secret, .backingImage): "without it nobody can open them again; delete them first, or give them another key"
     case (.secret, _): "delete them first, or give them another secret"
     default: "wait for the job, or cancel it"
@@ -117,13 +122,14 @@ extension Engine {
 
   /// The job that removes what lies in the store, where there is one.
   private func deletionJob(of key: ResourceKey) throws -> Resource? {
-    guard let job = unfinishedJobs(of: key).last(where: { $0.kind == .deleteBackup }) else { return nil }
+    guard let job = unfinishedJobs(of: key).last(where: \.kind.removesOwner) else { return nil }
     return try resource(ResourceKey(.job, job.id))
   }
 
   /// The job that removes a backup from its store; nil where nothing of it can be there, or where it is to be left.
   private func storeDeletion(of record: ResourceRecord, force: Bool) throws -> JobRecord? {
     if record.key.kind == .backup { return try storeDeletion(ofVolumeBackup: record, force: force) }
+    if record.key.kind == .volume || record.key.kind == .snapshot { return try layerDeletion(of: record) }
     guard record.key.kind == .backupBackingImage else { return nil }
     let spec = try backupSpec(record)
     let target = resources[ResourceKey(.backupTarget, spec.targetName)]
@@ -141,9 +147,23 @@ extension Engine {
     return newJob(.deleteBackup, owner: record.key, planned: plan)
   }
 
-  /// What this version knows of volumes' backups comes from the store, so it is there unless that is forgotten.
+  /// The job that removes a volume or a snapshot; nil where it is queued already.
+  private func layerDeletion(of record: ResourceRecord) throws -> JobRecord? {
+    guard !unfinishedJobs(of: record.key).contains(where: \.kind.removesOwner) else { return nil }
+    let planner = Planner(facts)
+    if record.key.kind == .volume {
+      return newJob(.deleteVolume, owner: record.key, planned: try planner.removal(volume: record.key.name))
+    }
+    let spec = try snapshotSpec(record)
+    // One whose volume is gone is gone with it.
+    guard resources[ResourceKey(.volume, spec.volume)] != nil else { return nil }
+    return newJob(
+      .deleteSnapshot, owner: record.key, planned: try planner.deletion(snapshot: record.key.name, spec: spec))
+  }
+
+  /// What others made is in the store unless that is forgotten; of an own one, that nothing is there is no error.
   private func storeDeletion(ofVolumeBackup record: ResourceRecord, force: Bool) throws -> JobRecord? {
-    let target = record.spec["backupTargetName"]?.string.flatMap { resources[ResourceKey(.backupTarget, $0)] }
+    let target = targetName(ofBackup: record).flatMap { resources[ResourceKey(.backupTarget, $0)] }
     let isAvailable = target.map { BackupTarget.Status($0.status).available } ?? false
     guard target != nil, isAvailable || !force else { return nil }
     guard !unfinishedJobs(of: record.key).contains(where: { $0.kind == .deleteBackup }) else { return nil }
@@ -152,8 +172,8 @@ extension Engine {
 
   /// The job that removes a volume's backup from its store.
   func volumeDeletion(of record: ResourceRecord) throws -> PlannedJob {
-    guard let target = record.spec["backupTargetName"]?.string, let volume = record.spec["volumeName"]?.string,
-      let backup = record.spec["backupName"]?.string
+    guard let target = targetName(ofBackup: record), let volume = record.spec["volumeName"]?.string,
+      let backup = record.storedBackupName
     else { throw Fault(.internalError, "\(record.key) does not say which backup of which volume it is") }
     return try Planner(facts).deletion(
       volumeBackup: record.key.name, target: target, volume: volume, backup: backup)
@@ -165,9 +185,16 @@ extension Engine {
     guard unfinishedJobs(of: key).isEmpty else { return wanted.raise() }
     let leftBehind = machines.values.filter { $0.record.job.owner == key && $0.record.leftovers && !$0.isWorking }
     // The folder of an image goes as a whole, and nothing else knows what is in a store.
-    if key.kind == .backupBackingImage, let first = leftBehind.map(\.id).min() {
+    if key.kind == .backupBackingImage || key.kind == .backup, let first = leftBehind.map(\.id).min() {
       let failed = machines[first]!.record.failures >= JobMachine.discardAttempts
       if !failed { return deliver(first) { $0.clean() } }
+    }
+    // What ended before its job was queued: at start.
+    if key.kind == .volume, unfinishedJobs(of: key).isEmpty, let job = try? layerDeletion(of: record),
+      (try? catalog.commit([.putJob(job)])) != nil
+    {
+      machines[job.job.id] = machine(job)
+      return wanted.raise()
     }
     guard key.kind == .backingImage else { return forget(key) }
     removing.insert(key)
@@ -218,7 +245,7 @@ extension Engine {
   func resumeDeletions() async {
     for key in resources.values.filter(\.deleting).map(\.key).sorted(by: { $0.name < $1.name }) {
       let now = environment.now()
-      for id in unfinishedJobs(of: key).filter({ $0.kind != .deleteBackup }).map(\.id) {
+      for id in unfinishedJobs(of: key).filter({ !$0.kind.removesOwner }).map(\.id) {
         deliver(id) { try $0.cancel(now: now) }
       }
       continueDeletion(key)

@@ -15,7 +15,7 @@ extension Engine {
       guard let owner = resources[job.owner] else {
         throw Fault(.conflict, "\(id) can't be retried: \(job.owner) does not exist any more")
       }
-      if owner.deleting, job.kind != .deleteBackup {
+      if owner.deleting, !job.kind.removesOwner {
         throw Fault(.conflict, "\(id) can't be retried: \(job.owner) is being deleted")
       }
       if let later = lastWriter(of: job.owner), later.id != id {

@@ -52,7 +52,9 @@ extension Engine {
       case .backingImage: record.status = ImageController.reflect(record.status, machine.record, progress: progress)
       case .backupBackingImage:
         record.status = BackupController.reflect(record.status, machine.record, progress: progress)
-      case .backup, .backupTarget, .secret, .job: break
+      case .volume: record.status = VolumeController.reflect(record.status, machine.record, progress: progress)
+      case .backup: record.status = VolumeBackupController.reflect(record.status, machine.record, progress: progress)
+      case .snapshot, .backupTarget, .secret, .job: break
       }
     }
     return record.resource
@@ -82,13 +84,17 @@ extension Engine {
         // What only mirrors the store goes with its target, and comes back with it.
         if spec.userCreated || record.deleting { found.insert(record.key) }
       }
+      for record in resources.values where record.isOwnBackup && targetName(ofBackup: record) == key.name {
+        found.insert(record.key)
+      }
       for job in machines.values.map(\.record.job) where !job.state.isFinal && job.target == key.name {
         if job.owner != key { found.insert(job.owner) }
       }
     case .secret:
       guard let reference = SecretReference(key) else { break }
-      found.formUnion(images(needing: reference) + targets(needing: reference))
-    case .backingImage, .backupBackingImage, .backup, .job: break
+      found.formUnion(images(needing: reference) + targets(needing: reference) + volumes(needing: reference))
+    case .backingImage: found.formUnion(volumes(over: key.name))
+    case .volume, .snapshot, .backupBackingImage, .backup, .job: break
     }
     return found.sorted { $0.description < $1.description }
   }

@@ -93,6 +93,7 @@ extension Engine {
     guard let owner = resources[job.owner] else {
       return .failed(Fault(.notFound, "\(job.owner) does not exist any more"))
     }
+    if let other = volumeJob(before: record, chosen: planned.keys) { return .waiting("\(other) works on its volume") }
     if let other = tendingJob(before: record) { return .waiting("\(other) works on the whole of \(job.owner)") }
     do {
       switch try plan(job.kind, owner, planner, job: job.id) {
@@ -111,6 +112,23 @@ extension Engine {
   func plan(_ kind: Job.Kind, _ owner: ResourceRecord, _ planner: Planner, job: String) throws -> Plan {
     let name = owner.key.name
     switch kind {
+    case .backup where owner.key.kind == .backup:
+      var spec = try volumeBackupSpec(owner)
+      spec.labels = labels(of: job, inherited: spec.labels)
+      return try planner.plan(
+        volumeBackup: name, spec: spec, isAlone: machines[job]?.record.standsAlone ?? false)
+    case .createVolume:
+      return try planner.plan(volume: name, spec: volumeSpec(owner), status: Volume.Status(owner.status))
+    case .restore where owner.key.kind == .volume:
+      return try planner.plan(volume: name, spec: volumeSpec(owner), status: Volume.Status(owner.status))
+    case .snapshot: return try planner.plan(snapshot: name, spec: snapshotSpec(owner))
+    case .deleteSnapshot: return .job(try planner.deletion(snapshot: name, spec: snapshotSpec(owner)))
+    case .deleteVolume: return .job(try planner.removal(volume: name))
+    case .revert:
+      guard let snapshot = machines[job]?.record.job.pipeline.from.first?.params["name"]?.string else {
+        throw Fault(.internalError, "\(job) does not say to which snapshot \(owner.key) is to be reverted")
+      }
+      return .job(try planner.revert(volume: name, to: snapshot))
     case .backup:
       var spec = try backupSpec(owner)
       spec.labels = labels(of: job, inherited: spec.labels)
@@ -129,7 +147,7 @@ extension Engine {
     case .inspect: return .job(planner.inspection(of: try backupURL(owner), owner: owner.key))
     case .probe: return .job(try planner.probe(target: name))
     case .sync: return .job(try planner.sync(target: name))
-    case .download, .clone, .restore, .import, .upload, .save:
+    case .download, .clone, .restore, .import, .upload, .save, .export:
       return try planner.plan(image: name, uuid: BackingImage.Status(owner.status).uuid, spec: imageSpec(owner))
     }
   }

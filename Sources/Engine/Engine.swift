@@ -53,6 +53,8 @@ public actor Engine {
   var outdated: Set<String> = []
   /// Jobs that look at a target of which something has changed since they began.
   var outdatedJobs: Set<String> = []
+  /// What tasks on volumes that run have told of their layers, by the job's id.
+  var layerNotes: [String: LayerNotes] = [:]
   /// Looks at what stores hold that are under way, by the job's id or the call's folder.
   var syncs: [String: SyncRun] = [:]
   var pluginCache: PluginCache?
@@ -158,7 +160,8 @@ public actor Engine {
       case .backupBackingImage:
         guard let spec = try? backupSpec(record) else { continue }
         facts.backups[key.name] = Facts.BackupFacts(
-          image: spec.image, targetName: spec.targetName, state: BackupBackingImage.State(inStatus: record.status))
+          image: spec.image, targetName: spec.targetName, state: BackupBackingImage.State(inStatus: record.status),
+          checksum: record.status["checksum"]?.string, error: record.status["error"]?.string ?? "")
       case .backupTarget:
         guard let spec = try? targetSpec(record) else { continue }
         facts.targets[key.name] = spec.url
@@ -166,9 +169,12 @@ public actor Engine {
       case .secret:
         guard let reference = SecretReference(key) else { continue }
         facts.secrets[reference] = secretFacts(reference)
-      case .backup, .job: break
+      case .volume, .snapshot: break
+      case .backup: facts.volumeBackups[key.name] = volumeBackupFacts(record)
+      case .job: break
       }
     }
+    facts.volumes = volumeFacts()
     return facts
   }
 

@@ -13,6 +13,10 @@ public struct Facts: Sendable {
   /// By the name of a target: the Secret that what reaches it must be given.
   public var credentials: [String: SecretReference]
   public var secrets: [SecretReference: SecretFacts]
+  /// By name.
+  public var volumes: [String: VolumeFacts] = [:]
+  /// By name.
+  public var volumeBackups: [String: VolumeBackupFacts] = [:]
 
   public init(
     stateFolder: String, images: [String: ImageFacts] = [:], backups: [String: BackupFacts] = [:],
@@ -53,13 +57,16 @@ public struct Facts: Sendable {
     public var path: String?
     public var checksum: String?
     public var size: Int64?
+    /// Of the disk that the file is the image of.
+    public var virtualSize: Int64?
     public var encrypted: Bool
     public var secret: String?
     public var secretNamespace: String?
 
     public init(
       state: BackingImage.State, message: String = "", uuid: String, path: String? = nil, checksum: String? = nil,
-      size: Int64? = nil, encrypted: Bool = false, secret: String? = nil, secretNamespace: String? = nil
+      size: Int64? = nil, virtualSize: Int64? = nil, encrypted: Bool = false, secret: String? = nil,
+      secretNamespace: String? = nil
     ) {
       self.state = state
       self.message = message
@@ -67,6 +74,7 @@ public struct Facts: Sendable {
       self.path = path
       self.checksum = checksum
       self.size = size
+      self.virtualSize = virtualSize ?? size
       self.encrypted = encrypted
       self.secret = secret
       self.secretNamespace = secretNamespace
@@ -75,8 +83,8 @@ public struct Facts: Sendable {
     public init(_ status: BackingImage.Status) {
       self.init(
         state: status.state, message: status.message, uuid: status.uuid, path: status.path,
-        checksum: status.checksum, size: status.size, encrypted: status.encrypted, secret: status.secret,
-        secretNamespace: status.secretNamespace)
+        checksum: status.checksum, size: status.size, virtualSize: status.virtualSize, encrypted: status.encrypted,
+        secret: status.secret, secretNamespace: status.secretNamespace)
     }
   }
 
@@ -85,11 +93,18 @@ public struct Facts: Sendable {
     public var image: String
     public var targetName: String
     public var state: BackupBackingImage.State
+    public var checksum: String?
+    /// Why it is in that state.
+    public var error: String
 
-    public init(image: String, targetName: String, state: BackupBackingImage.State) {
+    public init(
+      image: String, targetName: String, state: BackupBackingImage.State, checksum: String? = nil, error: String = ""
+    ) {
       self.image = image
       self.targetName = targetName
       self.state = state
+      self.checksum = checksum
+      self.error = error
     }
   }
 }

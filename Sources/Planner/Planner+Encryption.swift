@@ -100,7 +100,7 @@ extension BackingImage.Source {
     switch self {
     case .clone(let image, _): image
     case .restore(let backup, _, _, _): backup.image
-    case .download, .upload, .stage: nil
+    case .download, .upload, .exportFromVolume, .stage: nil
     }
   }
 }

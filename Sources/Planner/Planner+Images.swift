@@ -16,6 +16,16 @@ extension Planner {
       return try clone(of: image, encryption, name, uuid, spec)
     case .restore(let backup, let concurrency, let targetName, _):
       return try restore(backup, concurrency, targetName, name, uuid, spec)
+    case .exportFromVolume(let volume, let snapshot):
+      let key = ResourceKey(.backingImage, name)
+      switch try exported(volume: volume, snapshot: snapshot, for: key) {
+      case .waiting(let other, let reason): return .waiting(for: other, reason: reason)
+      case .ready(let source, let reads, let secret):
+        var job = try fresh(name, uuid, spec, .export, source: source)
+        job.reads = reads + job.reads
+        if spec.secret == nil, let secret { job.inherited = inherited(secret) }
+        return .job(job)
+      }
     case .stage(let stage, let parameters):
       return .job(try fresh(name, uuid, spec, .import, source: Pipeline.Stage(stage, .source, parameters.asJSON)))
     }

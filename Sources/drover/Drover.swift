@@ -8,7 +8,8 @@ struct Drover: ParsableCommand {
     commandName: "drover",
     abstract: "Keeps disk images, and gets them into and out of a backupstore in Longhorn's format.",
     discussion: """
-      Kinds: backingimage (bi), backupbackingimage (bbi), backuptarget (bt), secret, job.
+      Kinds: backingimage (bi), backupbackingimage (bbi), backuptarget (bt), volume (vol), snapshot (snap), backup, secret,
+      job.
       The daemon's socket is --socket, else DROVER_SOCKET, else the default that droverd has too.
 
       Exit codes: 0 done, 1 failed, 2 usage or a manifest that is not valid, 3 partly done, 4 not found, 5 conflict or
@@ -23,7 +24,8 @@ struct Drover: ParsableCommand {
       CommandGroup(
         name: "Verbs for people",
         subcommands: [
-          ImageCommand.self, SecretCommand.self, BackupCommand.self, RestoreCommand.self, TargetCommand.self,
+          ImageCommand.self, VolumeCommand.self, SnapshotCommand.self, SecretCommand.self, BackupCommand.self,
+          RestoreCommand.self, TargetCommand.self,
           JobCommand.self, PluginCommand.self, HookCommand.self,
         ]),
       CommandGroup(

@@ -28,6 +28,8 @@ struct ServeCommand: AsyncParsableCommand {
     // What it makes may be read by others only where the code says so.
     umask(umask(0) | 0o022)
 
+    // Dispatch makes the descriptors of its timers at the first one, and ends the process where there are none left.
+    try await Task.sleep(for: .milliseconds(1))
     let manager = ServiceManager(socketName: settings.notifySocket)
     let engine = try await Engine(configuration: settings.engine, logger: logger)
     let server = try ControlServer(engine: engine, configuration: settings.server, logger: logger) {

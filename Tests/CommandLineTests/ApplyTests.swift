@@ -75,7 +75,7 @@ import Testing
     let unknown = try daemon.run("apply", "-f", "-", input: "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\n")
     #expect(unknown.status == 2)
     let later = try daemon.run(
-      "apply", "-f", "-", input: "apiVersion: longhorn.io/v1beta2\nkind: Volume\nmetadata: {name: vv}\n")
+      "apply", "-f", "-", input: "apiVersion: longhorn.io/v1beta2\nkind: RecurringJob\nmetadata: {name: vv}\n")
     #expect(later.status == 1)
     #expect(later.error.contains("not supported by this version"))
     #expect(daemon.server.requests.isEmpty)

@@ -126,7 +126,8 @@ import Testing
         "backingImage": "parrot", "backupTargetName": "usb", "userCreated": true,
         "labels": ["usecase": "test", "type": "raw"], "compressionMethod": "gzip",
       ])
-    #expect(try daemon.run("backup", "create", "volume", "v").status == 1)
+    #expect(try daemon.run("backup", "create", "target", "v").status == 2)
+    #expect(try daemon.run("backup", "create", "image", "parrot", "--full").status == 2)
     #expect(try daemon.run("backup", "create", "image", "parrot", "--label", "x").status == 2)
 
     try daemon.answer("/v1/backupbackingimages", ResourceList([backup]))

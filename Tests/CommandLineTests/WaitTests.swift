@@ -18,7 +18,7 @@ import Testing
     }
     #expect(try daemon.run("wait", "bi", "parrot").status == 0)
     #expect(try daemon.run("wait", "bi/parrot", "--for", "completed").status == 2)
-    #expect(try daemon.run("wait", "bi/parrot", "--for", "attached").status == 1)
+    #expect(try daemon.run("wait", "bi/parrot", "--for", "attached").status == 2)
     #expect(try daemon.run("wait", "bi/parrot", "--for", "state=failed").status == 5)
     try daemon.refuse("/v1/backingimages/absent", Fault(.notFound, "it does not exist"))
     #expect(try daemon.run("wait", "bi/absent").status == 4)

@@ -139,6 +139,11 @@ final class FakeEngine: ControlledEngine {
     return Resource(kind: "Job", metadata: .init(name: "job-0123456789abcdef"))
   }
 
+  func revert(volume: String, to snapshot: String, by caller: Caller) async throws -> Resource {
+    try note("revert \(volume) \(snapshot)", caller)
+    return Resource(kind: "Job", metadata: .init(name: "job-1"))
+  }
+
   func inspectBackup(url: String, by caller: Caller) async throws -> [String: JSONValue] {
     try note("inspect \(url)", caller)
     return ["url": .string(url), "size": 512]

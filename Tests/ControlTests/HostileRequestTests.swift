@@ -25,7 +25,7 @@ import Testing
         ("//v1/version", 404, "not-found"),
         ("/v1/version/", 404, "not-found"), ("/v1//", 404, "not-found"), ("/v1/backingimages/", 404, "not-found"),
         ("/v1/backingimages/a/b", 404, "not-found"), ("/v1/nothings", 404, "unknown-kind"),
-        ("/v1/volumes", 501, "not-supported"), ("/v1/recurringjobs/x", 501, "not-supported"),
+        ("/v1/recurringjobs", 501, "not-supported"), ("/v1/recurringjobs/x", 501, "not-supported"),
         ("/v2/backingimages", 400, "invalid"), ("/v0/version", 400, "invalid"), ("/v11", 400, "invalid"),
         ("/version", 404, "not-found"), ("*", 400, "invalid"),
         ("/v1/version?x=1", 400, "invalid"), ("/v1/events?since=-1", 400, "invalid"),

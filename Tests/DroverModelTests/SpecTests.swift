@@ -39,7 +39,7 @@ import Testing
   @Test func whatThisVersionCanNotDo() {
     let specs: [[String: JSONValue]] = [
       ["sourceType": "clone", "sourceParameters": ["backing-image": "ab", "data-engine": "v2"]],
-      ["sourceType": "export-from-volume", "sourceParameters": ["volume-name": "v1"]],
+      ["sourceType": "export-from-volume", "sourceParameters": ["volume-name": "v1", "export-type": "qcow2"]],
       ["sourceType": "restore", "sourceParameters": ["backup-url": "cifs://h/s?backingImage=ab"]],
       ["sourceType": "restore", "sourceParameters": ["backup-url": "file:///s?backup=b&volume=v"]],
       ["sourceType": "upload", "dataEngine": "v2"],

@@ -129,6 +129,7 @@ final class FakeWorkers: WorkerLauncher {
 
   private static let stages = [
     PluginReport.StageReport(name: "tape", summary: "", roles: [.source], parallel: false, network: false),
+    PluginReport.StageReport(name: "volume-task", summary: "", roles: [.task], parallel: false, network: false),
     PluginReport.StageReport(name: "rot13", summary: "", roles: [.filter], parallel: false, network: false),
   ]
 }
@@ -233,6 +234,15 @@ final class FakeWorker: Worker {
       try? Folder.create(folder)
       try? Folder.writeDurably(folder + "/backing", [UInt8](repeating: 0, count: 1024))
       result.values = ["path": .string(folder + "/backing"), "virtualSize": 1024, "realSize": 512, "format": "raw"]
+    case "backup" where sink.params["volume"] != nil:
+      func text(_ key: String) -> String { sink.params[key]?.string ?? "" }
+      result.values = [
+        "url": .string("\(text("target"))?backup=\(text("name"))&volume=\(text("volume"))"), "state": "Completed",
+        "volumeName": .string(text("volume")), "snapshotName": .string(text("snapshot")), "backupSize": 2_097_152,
+        "labels": sink.params["labels"] ?? [:], "isIncremental": .bool(sink.params["base"] != nil),
+        "blockSize": sink.params["blockSize"] ?? .null, "backupCreatedAt": "2026-01-01T00:00:01Z",
+        "snapshotCreatedAt": .string("2026-01-01T00:00:0\(text("name").count)Z"), "compressionMethod": "lz4",
+      ]
     case "backup":
       let url = (sink.params["target"]?.string ?? "") + "?backingImage=" + (sink.params["name"]?.string ?? "")
       result.values = ["url": .string(url), "labels": sink.params["labels"] ?? [:], "compressionMethod": "lz4"]

@@ -189,6 +189,37 @@ private func labelling(_ body: String) -> String { "return { api = 1, labels = f
     #expect(try await bench.fixture.backup("parrot").spec["labels"]?["usecase"] == "test")
   }
 
+  /// Name and labels, with the volume as what it is made from.
+  @Test func aVolumesBackupIsNamedAndLabelled() async throws {
+    let folder = TemporaryFolder("policy")
+    try Folder.create(folder("plugins"))
+    try Folder.writeDurably(folder("plugins/drover-stage-volume.so"), [])
+    let bench = try await PolicyBench(
+      [
+        "a.lua": """
+        return { api = 1,
+          naming = function(ctx) return { name = ctx.source.name .. '-' .. ctx.kind } end,
+          labels = function(ctx) return { set = { of = ctx.source.kind } } end }
+        """
+      ], folder: folder)
+    try await bench.fixture.apply(EngineFixture.manifest("Volume", "vol1", ["size": "2097152"]))
+    let outcome = try await bench.fixture.apply([
+      "apiVersion": "longhorn.io/v1beta2", "kind": "Backup",
+      "spec": ["volumeName": "vol1", "labels": ["k": "v"]],
+    ])
+    let key = ResourceKey(.backup, "vol1-backup")
+    #expect(outcome.object.metadata.name == key.name && outcome.warnings == [])
+    try await eventually("it is complete") {
+      try await bench.engine.resource(key).status["state"]?.string == "Completed"
+    }
+    let labels = try #require(try await written(bench, key))
+    #expect(labels["k"] == "v" && labels["of"] == "volume" && labels["longhorn.io/volume-access-mode"] == "rwo")
+    #expect(bench.host.contexts(.labels).last?["kind"] == "backup")
+    #expect(bench.host.contexts(.naming).first?["source"]?["name"] == "vol1")
+    let snapshot = try await bench.engine.resource(ResourceKey(.snapshot, "vol1-backup"))
+    #expect(snapshot.status["readyToUse"] == true)
+  }
+
   @Test(arguments: [
     ("error('no')", "a.lua:1: no"), ("return { set = { ['-x'] = 'y' } }", "is not a label key"),
     ("return { set = { x = 1 } }", "must be a string"), ("return { set = 'x' }", "must be an object"),

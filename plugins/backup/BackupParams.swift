@@ -33,13 +33,18 @@ struct BackupParams {
     secret = raw.secret ?? ""
     secretNamespace = raw.secretNamespace ?? ""
     create = raw.create ?? false
-    let compression = raw.compression.flatMap { $0.isEmpty ? nil : $0 } ?? CompressionMethod.lz4.rawValue
-    guard let known = CompressionMethod(rawValue: compression) else {
+    method = try Self.method(raw.compression)
+  }
+
+  /// By name; lz4 where none is given.
+  static func method(_ name: String?) throws -> CompressionMethod {
+    let name = name.flatMap { $0.isEmpty ? nil : $0 } ?? CompressionMethod.lz4.rawValue
+    guard let known = CompressionMethod(rawValue: name) else {
       throw StageError(
-        "invalid", "compression \(compression.debugDescription) is not known",
+        "invalid", "compression \(name.debugDescription) is not known",
         hint: "use \(CompressionMethod.allCases.map(\.rawValue).joined(separator: ", "))")
     }
-    method = known
+    return known
   }
 
   /// `info` is the reading side's; nil where it is not open yet.

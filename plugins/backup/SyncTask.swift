@@ -128,7 +128,25 @@ struct FoundVolumeRecord: Encodable {
   var isIncremental: Bool?
   var volumeBackingImageName: String?
   var compressionMethod: String?
+  var snapshotCreatedAt: String?
   var backupCreatedAt: String?
+  var blockSize: UInt64?
+  /// Of the volume, where its config was read as well; `size` is that of the blocks.
+  var volumeSize: UInt64?
+  var volumeBackingImageChecksum: String?
+  /// The same as `size`, which the runner tells of the copy.
+  var backupSize: UInt64?
+
+  init(
+    _ url: VolumeBackupURL, _ version: String?, _ config: Result<VolumeBackupConfig, StoreError>,
+    _ volume: VolumeConfig
+  ) {
+    let image = volume.backingImageName
+    self.init(url, version, config, image.isEmpty ? nil : image)
+    volumeSize = volume.size
+    volumeBackingImageChecksum = volume.backingImageChecksum.isEmpty ? nil : volume.backingImageChecksum
+    backupSize = size
+  }
 
   init(
     _ url: VolumeBackupURL, _ version: String?, _ config: Result<VolumeBackupConfig, StoreError>, _ image: String?
@@ -149,6 +167,8 @@ struct FoundVolumeRecord: Encodable {
       labels = config.labels ?? [:]
       isIncremental = config.isIncremental
       compressionMethod = config.effectiveMethod
+      snapshotCreatedAt = config.snapshotCreatedAt.isEmpty ? nil : config.snapshotCreatedAt
+      blockSize = config.blockSize
       backupCreatedAt = config.createdTime.isEmpty ? nil : config.createdTime
     case .failure(let problem):
       state = "Unknown"

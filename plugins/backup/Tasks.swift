@@ -84,8 +84,7 @@ enum InspectBackupTask: Stage {
     guard !VolumeBackupURL.isMeant(by: text) else {
       let url = try VolumeBackupURL(text)
       let (volume, backup) = try request.openStore(url.target).completeVolumeBackup(url)
-      let image = volume.backingImageName.isEmpty ? nil : volume.backingImageName
-      return try host.emit("result", FoundVolumeRecord(url, nil, .success(backup), image))
+      return try host.emit("result", FoundVolumeRecord(url, nil, .success(backup), volume))
     }
     let url = try ImageBackupURL(text)
     let config = try request.openStore(url.target).completeImage(url)

@@ -2,15 +2,13 @@ import ControlAPI
 import DroverModel
 import Hummingbird
 
-/// Objects of the kinds that can be applied; volumes' backups, which can be read and forgotten; and jobs, which can only be
-/// read.
+/// Objects of the kinds that can be applied; and jobs, which can only be read.
 enum ResourceRoutes {
   static let all =
     ResourceKind.allCases.flatMap { kind in
       let object = APIPath.object(ResourceKey(kind, "{name}"))
       return switch kind {
       case .job: reading(kind)
-      case .backup: reading(kind) + [deletion(kind, at: object)]
       default: reading(kind) + changing(kind, at: object)
       }
     } + namespaced

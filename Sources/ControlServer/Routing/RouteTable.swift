@@ -8,6 +8,7 @@ struct RouteTable: Sendable {
 
   static let all = RouteTable(
     routes: StatusRoutes.all + ResourceRoutes.all + JobRoutes.all + ContentRoutes.all + BackupRoutes.all
+      + VolumeRoutes.all
       + TargetRoutes.all + PluginRoutes.all + HookRoutes.all + StoreRoutes.all)
 
   func find(_ method: HTTPRequest.Method, _ target: RequestTarget) throws -> (Route, [String: String]) {

@@ -8,6 +8,8 @@ extension BackingImage {
     case clone(image: String, encryption: Encryption = .ignore)
     /// `targetName` names the BackupTarget; nil finds it by the URL. With `decrypt` the result is the plain image.
     case restore(backup: ImageBackupURL, concurrency: Int?, targetName: String?, decrypt: SecretReference? = nil)
+    /// The disk of a volume, merged with the image below it. `snapshot` is nil for what it holds now.
+    case exportFromVolume(volume: String, snapshot: String?)
     /// A source stage of some plugin; the engine knows which are loaded.
     case stage(name: String, parameters: [String: String])
 
@@ -17,6 +19,7 @@ extension BackingImage {
       case .download: "download"
       case .upload: "upload"
       case .clone: "clone"
+      case .exportFromVolume: "export-from-volume"
       case .restore: "restore"
       case .stage(let name, _): name
       }
@@ -27,7 +30,7 @@ extension BackingImage {
       switch self {
       case .clone(_, let encryption): encryption
       case .restore(_, _, _, .some(let secret)): .decrypt(secret)
-      case .download, .upload, .restore, .stage: .ignore
+      case .download, .upload, .restore, .exportFromVolume, .stage: .ignore
       }
     }
   }
@@ -44,8 +47,7 @@ extension BackingImage.Source {
     case "upload": source = .upload
     case "clone": source = try clone(&reader)
     case "restore": source = try restore(&reader)
-    case "export-from-volume":
-      throw Fault(.notSupported, "sourceType export-from-volume is not supported by this version")
+    case "export-from-volume": source = try exportFromVolume(&reader)
     case .some(let other): return try stage(other, &reader)
     }
     if let engine = try reader.text("data-engine"), engine != "v1" {
@@ -63,6 +65,7 @@ extension BackingImage.Source {
     switch type {
     case nil, "download": ["url", "ca-file", "data-engine"]
     case "upload": ["data-engine"]
+    case "export-from-volume": ["volume-name", "snapshot-name", "export-type", "data-engine"]
     case "clone": ["backing-image", "backing-image-uuid", "data-engine"] + encryptionNames
     case "restore": ["backup-url", "concurrent-limit", "backup-target-name", "data-engine"] + encryptionNames
     default: nil
@@ -107,6 +110,26 @@ extension BackingImage.Source {
     let encryption = try BackingImage.Encryption.read(&reader, ["ignore", "encrypt", "decrypt", "rekey"])
     _ = try reader.text("backing-image-uuid")
     return .clone(image: image, encryption: encryption)
+  }
+
+  /// `snapshot-name` is Drover's own.
+  private static func exportFromVolume(_ reader: inout FieldReader) throws(Fault) -> Self {
+    guard let volume = try reader.text("volume-name") else {
+      throw reader.fault("volume-name", "is required: the name of the volume to export")
+    }
+    try ResourceName.check(volume, .volume)
+    let snapshot = try reader.text("snapshot-name")
+    if let snapshot { try ResourceName.checkStored(snapshot, reader.field("snapshot-name")) }
+    switch try reader.text("export-type") ?? "raw" {
+    case "raw": break
+    case "qcow2":
+      throw Fault(
+        .notSupported, "\(reader.field("export-type")): this version writes no qcow2 images",
+        hint: "export-type: raw makes a sparse file; qemu-img convert -O qcow2 makes the other of it")
+    case let other:
+      throw reader.fault("export-type", "is \"\(ResourceName.printable(other))\"", hint: "raw or qcow2")
+    }
+    return .exportFromVolume(volume: volume, snapshot: snapshot)
   }
 
   private static func restore(_ reader: inout FieldReader) throws(Fault) -> Self {

@@ -53,13 +53,15 @@ public struct ResourceDocument: Sendable {
     if let name { try ResourceName.check(name, kind) }
 
     var namespace = try metadata.text("namespace")
+    let labels = try metadata.labels("labels")
     let fields: [String: JSONValue]
     if let secret {
       spec = .secret(secret.spec)
       fields = secret.fields
       warnings = reader.warnings + secret.warnings
     } else {
-      let checked = try ResourceSpec.read(kind, specMembers, name: name, validation: validation)
+      let checked = try ResourceSpec.read(
+        kind, specMembers, name: name, labels: labels ?? [:], validation: validation)
       spec = checked.spec
       fields = checked.fields
       warnings = reader.warnings + checked.warnings
@@ -77,20 +79,23 @@ public struct ResourceDocument: Sendable {
     }
     resource = Resource(
       apiVersion: kind.apiVersion, kind: kind.manifestName,
-      metadata: .init(name: newName, namespace: namespace, labels: try metadata.labels("labels")), spec: fields)
+      metadata: .init(name: newName, namespace: namespace, labels: labels), spec: fields)
   }
 
-  /// `generateName` and a random end; without one, a backup of an image is called as the image is, with the target's name
+  /// `generateName` and a random end; without one, a restored volume is called as it was, and a backup of an image is called as the image is, with the target's name
   /// behind it for another target than the default.
   private static func builtInName(
     _ kind: ResourceKind, _ spec: ResourceSpec, prefix: String?, _ randomSuffix: () -> String
   ) throws(Fault) -> String {
     let name: String
-    if prefix == nil, case .backupBackingImage(let spec) = spec {
+    if prefix == nil, case .volume(let spec) = spec, let backup = spec.fromBackup {
+      name = backup.volume.lowercased()
+    } else if prefix == nil, case .backupBackingImage(let spec) = spec {
       let image = spec.image.lowercased()
       name = spec.targetName == BackupTarget.defaultName ? image : "\(image)-\(spec.targetName)"
     } else {
-      name = (prefix ?? kind.rawValue + "-") + randomSuffix()
+      // In a store with many it has to last.
+      name = (prefix ?? kind.rawValue + "-") + randomSuffix() + (kind == .backup ? randomSuffix() : "")
     }
     try ResourceName.check(name, kind)
     return name
@@ -119,11 +124,6 @@ public struct ResourceDocument: Sendable {
     let kind = try ResourceKind(named: name)
     guard kind != .job else {
       throw Fault(.invalid, "a Job can't be applied", hint: "jobs come from other objects; see drover job --help")
-    }
-    guard kind != .backup else {
-      throw Fault(
-        .notSupported, "a Backup can't be applied: this version of Drover makes no backups of volumes",
-        hint: "those in a store get their records by themselves; see drover target sync")
     }
     guard name == kind.manifestName else {
       throw Fault(.invalid, "kind \"\(name)\" is written \(kind.manifestName) in a manifest")

@@ -4,10 +4,14 @@ public enum ResourceSpec: Sendable, Hashable {
   case backupBackingImage(BackupBackingImage.Spec)
   case backupTarget(BackupTarget.Spec)
   case secret(Secret.Spec)
+  case volume(Volume.Spec)
+  case snapshot(Snapshot.Spec)
+  case backup(Backup.Spec)
 
-  /// `name` is the object's own, if it has one yet. Throws `invalid` or `not-supported`.
+  /// `name` is the object's own, if it has one yet, and `labels` are its own. Throws `invalid` or `not-supported`.
   public static func read(
-    _ kind: ResourceKind, _ fields: [String: JSONValue], name: String?, validation: Validation = .strict
+    _ kind: ResourceKind, _ fields: [String: JSONValue], name: String?, labels: [String: String] = [:],
+    validation: Validation = .strict
   ) throws(Fault) -> CheckedSpec<Self> {
     switch kind {
     case .backingImage:
@@ -23,7 +27,15 @@ public enum ResourceSpec: Sendable, Hashable {
       // What the catalog has of it: the values are not part of the object.
       let type = fields["type"]?.string ?? Secret.Spec().type
       return CheckedSpec(spec: .secret(Secret.Spec(type: type)), fields: fields, warnings: [])
-    case .backup: throw Fault(.notSupported, "a Backup can't be applied by this version of Drover")
+    case .volume:
+      let checked = try Volume.Spec.read(fields, validation: validation)
+      return CheckedSpec(spec: .volume(checked.spec), fields: checked.fields, warnings: checked.warnings)
+    case .snapshot:
+      let checked = try Snapshot.Spec.read(fields, name: name, validation: validation)
+      return CheckedSpec(spec: .snapshot(checked.spec), fields: checked.fields, warnings: checked.warnings)
+    case .backup:
+      let checked = try Backup.Spec.read(fields, name: name, objectLabels: labels, validation: validation)
+      return CheckedSpec(spec: .backup(checked.spec), fields: checked.fields, warnings: checked.warnings)
     case .job:
       throw Fault(.invalid, "a Job has no spec")
     }
@@ -32,6 +44,9 @@ public enum ResourceSpec: Sendable, Hashable {
   /// The typed view of an object that was checked when it was applied. Unknown fields don't matter here.
   public init(_ resource: Resource) throws(Fault) {
     let kind = try ResourceKind(named: resource.kind)
-    self = try Self.read(kind, resource.spec, name: resource.metadata.name, validation: .ignore).spec
+    self = try Self.read(
+      kind, resource.spec, name: resource.metadata.name, labels: resource.metadata.labels ?? [:],
+      validation: .ignore
+    ).spec
   }
 }

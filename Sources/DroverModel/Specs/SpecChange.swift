@@ -91,6 +91,78 @@ extension BackupBackingImage.Spec {
   }
 }
 
+extension Volume.Spec {
+  /// What differs in `new`. A volume is what it was made as; one that could not be made may be asked for anew.
+  public func changes(to new: Self, name: String, isMade: Bool) -> [SpecChange] {
+    var changes: [SpecChange] = []
+    func fixed(_ field: String, _ same: Bool, _ why: String) {
+      guard !same else { return }
+      guard isMade else { return changes.append(SpecChange(field, restartsWork: true)) }
+      let refusal = Fault(
+        .conflict, "changing \(field) of volume/\(name) is not possible: \(why)",
+        hint: "make a volume with another name, or delete this one first")
+      changes.append(SpecChange(field, refusal: refusal))
+    }
+    fixed("spec.size", size == new.size, "this version makes no volume larger or smaller")
+    fixed("spec.backingImage", backingImage == new.backingImage, "what it holds lies over that image")
+    fixed("spec.fromBackup", fromBackup == new.fromBackup, "it was made from it")
+    fixed("spec.encrypted", encrypted == new.encrypted, "what it holds is written so")
+    if acceptBackingImage != new.acceptBackingImage {
+      changes.append(SpecChange("spec.acceptBackingImage", restartsWork: !isMade))
+    }
+    fixed("spec.secret", secret == new.secret, "no other one opens it")
+    if blockSize != new.blockSize {
+      let refusal = Fault(
+        .conflict, "changing spec.backupBlockSize of volume/\(name) is not possible: its backups build upon each other",
+        hint: "make a volume with another name")
+      changes.append(SpecChange("spec.backupBlockSize", refusal: isMade ? refusal : nil))
+    }
+    if compression != new.compression { changes.append(SpecChange("spec.backupCompressionMethod")) }
+    if targetName != new.targetName { changes.append(SpecChange("spec.backupTargetName")) }
+    if snapshotLimit != new.snapshotLimit { changes.append(SpecChange("spec.snapshotMaxCount")) }
+    return changes + inertChanges(inert, new.inert)
+  }
+}
+
+extension Snapshot.Spec {
+  /// What differs in `new`. A snapshot is never changed; one that failed may be asked for anew.
+  public func changes(to new: Self, name: String, isMade: Bool) -> [SpecChange] {
+    var changes: [SpecChange] = []
+    for (field, same) in [
+      ("spec.volume", volume == new.volume), ("spec.snapshotName", snapshotName == new.snapshotName),
+      ("spec.labels", labels == new.labels),
+    ] where !same {
+      let refusal = Fault(
+        .conflict, "changing \(field) of snapshot/\(name) is not possible: it is a snapshot of volume/\(volume)",
+        hint: "make a snapshot with another name")
+      changes.append(SpecChange(field, refusal: isMade ? refusal : nil, restartsWork: !isMade))
+    }
+    return changes
+  }
+}
+
+extension Backup.Spec {
+  /// What differs in `new`. A backup stands in the store as it was written; only a failed one may be asked for anew.
+  public func changes(to new: Self, name: String, state: BackupBackingImage.State) -> [SpecChange] {
+    let failed = state == .error && userCreated
+    var changes: [SpecChange] = []
+    for (field, same) in [
+      ("spec.volumeName", volume == new.volume), ("spec.backupName", backupName == new.backupName),
+      ("spec.backupTargetName", targetName == new.targetName || new.targetName == nil),
+      ("spec.snapshotName", snapshotName == new.snapshotName || new.snapshotName == nil),
+      ("spec.labels", labels == new.labels), ("spec.backupMode", mode == new.mode),
+      ("spec.backupBlockSize", blockSize == new.blockSize), ("spec.compressionMethod", compression == new.compression),
+      ("spec.userCreated", userCreated == new.userCreated),
+    ] where !same {
+      let refusal = Fault(
+        .conflict, "changing \(field) of backup/\(name) is not possible: the backup is written once",
+        hint: "make a backup with another name")
+      changes.append(SpecChange(field, refusal: failed ? nil : refusal, restartsWork: failed))
+    }
+    return changes + inertChanges(inert, new.inert)
+  }
+}
+
 extension Secret.Spec {
   /// What differs in `new`; the values of `self` are those that are kept. `dependents` are images that only the
   /// passphrase opens: it stays as it is while there are any.

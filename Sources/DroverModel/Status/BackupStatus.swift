@@ -1,4 +1,4 @@
-/// A volume's backup in a store. This version knows those that others made.
+/// A volume's backup in a store: Longhorn's Backup.
 public enum Backup {
   /// `status` of a Backup. Sizes in bytes, times RFC 3339 in UTC.
   public struct Status: Sendable, Hashable {
@@ -20,6 +20,9 @@ public enum Backup {
     /// The image that the volume lies over.
     public var volumeBackingImageName: String?
     public var compressionMethod: String?
+    public var backupTargetName: String?
+    /// When the backup was begun.
+    public var snapshotCreatedAt: String?
     public var backupCreatedAt: String?
     public var lastSyncedAt: String?
     public var lastVerified: String?
@@ -29,6 +32,12 @@ public enum Backup {
     public var damagedBlocks: Int64?
     /// Whether nobody may delete it before it is unpinned.
     public var pinned: Bool
+    /// Of its blocks, in bytes.
+    public var blockSize: Int64?
+    /// Of the volume when it was made.
+    public var volumeSize: Int64?
+    /// Id of the job that works for it, or did so last.
+    public var job: String?
 
     public init(_ fields: [String: JSONValue]) {
       state = fields["state"]?.string.flatMap(BackupBackingImage.State.init(rawValue:)) ?? .unknown
@@ -44,12 +53,17 @@ public enum Backup {
       isIncremental = fields["isIncremental"]?.bool ?? false
       volumeBackingImageName = fields["volumeBackingImageName"]?.string
       compressionMethod = fields["compressionMethod"]?.string
+      backupTargetName = fields["backupTargetName"]?.string
+      snapshotCreatedAt = fields["snapshotCreatedAt"]?.string
       backupCreatedAt = fields["backupCreatedAt"]?.string
       lastSyncedAt = fields["lastSyncedAt"]?.string
       lastVerified = fields["lastVerified"]?.string
       damagedAt = fields["damagedAt"]?.string
       damagedBlocks = fields["damagedBlocks"]?.int
       pinned = fields["pinned"]?.bool ?? false
+      blockSize = fields["blockSize"]?.int
+      volumeSize = fields["volumeSize"]?.int
+      job = fields["job"]?.string
     }
 
     public var fields: [String: JSONValue] {
@@ -59,8 +73,10 @@ public enum Backup {
         "newlyUploadDataSize": .of(newlyUploadDataSize), "reUploadedDataSize": .of(reUploadedDataSize),
         "labels": .object(labels.mapValues { .string($0) }), "isIncremental": .bool(isIncremental),
         "volumeBackingImageName": .of(volumeBackingImageName), "compressionMethod": .of(compressionMethod),
+        "backupTargetName": .of(backupTargetName), "snapshotCreatedAt": .of(snapshotCreatedAt),
         "backupCreatedAt": .of(backupCreatedAt), "lastSyncedAt": .of(lastSyncedAt), "lastVerified": .of(lastVerified),
         "damagedAt": .of(damagedAt), "damagedBlocks": .of(damagedBlocks), "pinned": pinned ? true : .null,
+        "blockSize": .of(blockSize), "volumeSize": .of(volumeSize), "job": .of(job),
       ])
     }
   }

@@ -129,6 +129,9 @@ enum BackupController {
         if status.damagedBlocks != nil { (status.state, status.error, status.progress) = (.error, known.error, 0) }
       }
       status.pinned = known.pinned
+      status.job = known.job
+      status.volumeSize = known.volumeSize
+      status.backupTargetName = known.backupTargetName
       return status.fields
     }
   }

@@ -33,6 +33,8 @@ extension Engine {
     }
     let owner = record == before ? nil : reflected(record)
     if let owner { changes += ownerChanges(owner, record) }
+    let layers = record.job.state == before.job.state ? LayerChange() : layers(after: record, owner)
+    changes += self.changes(layers, job: id)
     let judged = record.job.state == before.job.state ? [] : judged(by: record)
     for member in judged { changes += [.putResource(member)] + stateEvent(member, job: id) }
     if let warning = VerificationController.warning(record.job), record.job.state != before.job.state {
@@ -44,8 +46,10 @@ extension Engine {
     if record.job.kind.writesOwner { touch(record.job.owner) }
     if let owner { keep(owner) }
     for member in judged { resources[member.key] = member }
+    keep(layers)
     if !changes.isEmpty { changed.raise() }
     for action in actions { perform(action, id) }
+    if !layers.isEmpty { wanted.raise() }
     if record.job.state != before.job.state, record.job.state.isFinal { ended(record) }
     return record
   }
@@ -79,7 +83,7 @@ extension Engine {
   /// The owner as the job makes it look, where that is another look; nil otherwise.
   private func reflected(_ record: JobRecord) -> OwnerChange? {
     guard var owner = resources[record.job.owner] else { return nil }
-    if record.job.kind == .deleteBackup, record.job.state == .succeeded { return .gone(owner.key) }
+    if record.job.kind.removesOwner, record.job.state == .succeeded { return .gone(owner.key) }
     let old = owner.status
     switch owner.key.kind {
     case .backingImage:
@@ -89,10 +93,13 @@ extension Engine {
       }
     case .backupBackingImage: owner.status = BackupController.reflect(old, record)
     case .backupTarget: owner.status = TargetController.reflect(old, record, now: environment.now())
-    case .backup, .secret, .job: break
+    case .volume: owner.status = VolumeController.reflect(old, record)
+    case .snapshot: owner.status = SnapshotController.reflect(old, record)
+    case .backup: owner.status = VolumeBackupController.reflect(old, record)
+    case .secret, .job: break
     }
     // A deletion that failed is over: the object stays, and may be deleted again.
-    if record.job.kind == .deleteBackup, record.job.state.isFinal { owner.deleting = false }
+    if record.job.kind.removesOwner, record.job.state.isFinal { owner.deleting = false }
     return owner == resources[owner.key] ? nil : .changed(owner)
   }
 
@@ -206,7 +213,8 @@ extension Engine {
       let (events, continuation) = AsyncStream<WorkerEvent>.makeStream()
       let log = log(id)
       let now = environment.now
-      let isSync = record.job.kind == .sync
+      let tells = record.job.kind == .sync || record.job.kind.tellsLayers
+      layerNotes[id] = mode == .run && record.job.kind.tellsLayers ? LayerNotes() : nil
       session.worker = try withExtendedLifetime(stream) {
         try environment.launcher.launch(
           .order(order), secrets: secrets.map(\.bytes), descriptors: descriptors
@@ -216,7 +224,7 @@ extension Engine {
           case .said(.progress(let progress)): session.progress = progress
           case .said(.log(let level, let message)):
             log.append(level, message, attempt: session.attempt, time: now())
-          case .said(.record) where isSync: continuation.yield(event)
+          case .said(.record) where tells: continuation.yield(event)
           case .said(.record), .said(.hello): break
           case .used(let usage):
             log.append(.info, Self.text(usage), attempt: session.attempt, time: now())
@@ -275,7 +283,9 @@ extension Engine {
     switch event {
     case .said(.planned(let plan)): deliver(id) { $0.planned(plan) }
     case .said(.checkpoint(let checkpoint)): deliver(id) { $0.checkpoint(checkpoint) }
-    case .said(.record(_, let kind, let value)): syncs[id]?.note(kind, value)
+    case .said(.record(_, let kind, let value)):
+      syncs[id]?.note(kind, value)
+      layerNotes[id]?.note(kind, value)
     case .said(.finished(let result)):
       do {
         if let run = syncs.removeValue(forKey: id), outdatedJobs.contains(id) == false {
@@ -288,7 +298,7 @@ extension Engine {
       }
     case .said(.failed(let fault)):
       // What is to be deleted and is not there is deleted.
-      let isDone = fault.code == .notFound && machines[id]?.record.job.kind == .deleteBackup
+      let isDone = fault.code == .notFound && machines[id]?.record.job.kind.removesOwner == true
       deliver(id) { isDone ? $0.finished(JobResult(), now: now) : $0.failed(fault) }
       // What a job has met, everybody else should know.
       if [.targetUnreachable, .credentialsRefused].contains(fault.code), let target = machines[id]?.record.job.target,
@@ -321,6 +331,7 @@ extension Engine {
 
   private func ended(_ record: JobRecord) {
     streams[record.job.id] = nil
+    layerNotes[record.job.id] = nil
     unswept.insert(record.job.id)
     close(record.job.id)
     if record.job.kind.isLook {

@@ -98,6 +98,7 @@ struct JobMachine: Sendable, Equatable {
   /// The job can't be started at all, for a reason found before there was a worker.
   mutating func refuse(_ fault: Fault, now: Double, random: Double) -> [JobAction] {
     precondition(phase == .idle)
+    record.note = nil
     return settle(fault, now: now, random: random)
   }
 

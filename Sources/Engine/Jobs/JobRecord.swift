@@ -29,6 +29,12 @@ struct JobRecord: Sendable, Hashable {
     note = nil
   }
 
+  /// A volume's backup that can't build upon another one: the last attempt found that, or went without already.
+  var standsAlone: Bool {
+    job.attempt > 0
+      && (job.error?.code == .baseUnusable || job.pipeline.to.last.map { $0.params["base"] == nil } == true)
+  }
+
   enum Ending: Sendable, Hashable, Codable {
     case failed(Fault)
     case cancelled
@@ -39,6 +45,9 @@ extension Job.Kind {
   /// The job changes its owner, so no other that does may run beside it.
   var writesOwner: Bool { self != .save && self != .inspect && !isLook && !tendsStore }
 
+  /// Its stage tells what layers the volume has then.
+  var tellsLayers: Bool { changesVolume && self != .deleteVolume }
+
   /// An attempt that ends early may leave something unfinished on disk or in a store.
   var leavesTraces: Bool { !isTask && self != .save }
 
@@ -46,7 +55,7 @@ extension Job.Kind {
   var streams: Bool { self == .upload || self == .save }
 
   /// Short and without data: counted apart, so that hours of copying don't keep it waiting.
-  var isTask: Bool { isLook || self == .inspect || self == .deleteBackup }
+  var isTask: Bool { isLook || self == .inspect || self == .deleteBackup || (changesVolume && self != .deleteSnapshot) }
 
   /// Its answer says whether its owner, a target, can be used.
   var isLook: Bool { self == .probe || self == .sync }

@@ -113,7 +113,7 @@ extension Engine {
   /// The name, or the first of `-2`, `-3`, … behind it that nobody has.
   private func free(_ name: String, _ kind: ResourceKind) -> String {
     guard resources[ResourceKey(kind, name)] != nil else { return name }
-    let limit = kind == .backingImage ? ResourceName.imageLimit : ResourceName.limit
+    let limit = ResourceName.limit(kind)
     var number = 2
     while true {
       let end = "-\(number)"
@@ -153,8 +153,19 @@ extension Engine {
         kind = .restore
       case .download: kind = .download
       case .upload: kind = .upload
+      case .exportFromVolume(let volume, _):
+        source = volumeSource(volume)
+        kind = .export
       case .stage: kind = .import
       }
+    case .snapshot(let spec):
+      source = volumeSource(spec.volume)
+      labels = spec.labels
+      kind = .snapshot
+    case .backup(let spec):
+      source = volumeSource(spec.volume)
+      labels = spec.labels
+      kind = .backup
     default: return nil
     }
     return PolicyContext(
@@ -167,6 +178,12 @@ extension Engine {
     let status = record.map { BackingImage.Status($0.status) }
     return PolicyContext.Source(
       kind: .backingImage, name: name, labels: record?.labels ?? [:], size: status?.size, checksum: status?.checksum)
+  }
+
+  private func volumeSource(_ name: String) -> PolicyContext.Source {
+    let record = resources[ResourceKey(.volume, name)]
+    let status = record.map { Volume.Status($0.status) }
+    return PolicyContext.Source(kind: .volume, name: name, labels: record?.labels ?? [:], size: status?.size)
   }
 
   // MARK: Labels
@@ -188,17 +205,34 @@ extension Engine {
       let record = machine.record
       guard record.job.kind == .backup, record.job.state == .pending, record.job.attempt == 0, record.ending == nil,
         !machine.isWorking, !labelled.contains(id), !askedAbout.contains(id), let owner = resources[record.job.owner],
-        let spec = try? backupSpec(owner), case .job = try? planner.plan(backup: owner.key.name, spec: spec)
+        let labels = labelsToAskAbout(owner, planner)
       else { continue }
       askedAbout.insert(id)
-      Task { await settleLabels(of: id, spec) }
+      Task { await settleLabels(of: id, owner.key.kind, labels.source, labels.inherited) }
     }
   }
 
-  private func settleLabels(of id: String, _ spec: BackupBackingImage.Spec) async {
+  /// What the backup is made from, and the labels that it would have; nil where it could not start now.
+  private func labelsToAskAbout(
+    _ owner: ResourceRecord, _ planner: Planner
+  ) -> (source: PolicyContext.Source, inherited: [String: String])? {
+    if owner.key.kind == .backup {
+      guard let spec = try? volumeBackupSpec(owner),
+        case .job = try? planner.plan(volumeBackup: owner.key.name, spec: spec)
+      else { return nil }
+      return (volumeSource(spec.volume), spec.labels)
+    }
+    guard let spec = try? backupSpec(owner), case .job = try? planner.plan(backup: owner.key.name, spec: spec) else {
+      return nil
+    }
+    return (imageSource(spec.image), spec.labels)
+  }
+
+  private func settleLabels(
+    of id: String, _ kind: ResourceKind, _ source: PolicyContext.Source, _ inherited: [String: String]
+  ) async {
     let context = PolicyContext(
-      kind: .backupBackingImage, source: imageSource(spec.image), labels: spec.labels,
-      job: .init(id: id, kind: .backup, attempt: 1))
+      kind: kind, source: source, labels: inherited, job: .init(id: id, kind: .backup, attempt: 1))
     let statement = await ask(.labels, context)
     defer {
       askedAbout.remove(id)
@@ -209,7 +243,7 @@ extension Engine {
       labelled.insert(id)
       return
     }
-    let decided = decide(labels: statement, inherited: spec.labels)
+    let decided = decide(labels: statement, inherited: inherited)
     let record = decided.record(for: uid, job: id)
     var changes: [CatalogChange] = [.addDecision(record)]
     if let warning = decided.decision.warning { changes.append(event(.warning, owner, job: id, message: warning)) }

@@ -36,18 +36,29 @@ extension Engine {
 
   /// Drover itself changes the backup that the object is of: looks that are under way have nothing to say of it.
   func touch(_ key: ResourceKey) {
-    guard !syncs.isEmpty, key.kind == .backupBackingImage, let record = resources[key],
-      let spec = try? backupSpec(record)
-    else { return }
-    let url = resources[ResourceKey(.backupTarget, spec.targetName)].flatMap { try? targetSpec($0) }?.url
-    for (id, run) in syncs where url == run.url { syncs[id]?.touched.insert(.image(spec.image)) }
+    guard !syncs.isEmpty, let record = resources[key] else { return }
+    let name: StoredName
+    let target: String
+    switch key.kind {
+    case .backupBackingImage:
+      guard let spec = try? backupSpec(record) else { return }
+      (name, target) = (.image(spec.image), spec.targetName)
+    case .backup:
+      guard let backup = record.storedBackupName, let volume = record.spec["volumeName"]?.string,
+        let known = targetName(ofBackup: record)
+      else { return }
+      (name, target) = (.backup(backup, volume: volume), known)
+    default: return
+    }
+    let url = resources[ResourceKey(.backupTarget, target)].flatMap { try? targetSpec($0) }?.url
+    for (id, run) in syncs where url == run.url { syncs[id]?.touched.insert(name) }
   }
 
   /// Objects that only mirror what lies in a target's store: they go with it, and come back with it.
   func mirrors(of target: String) -> [ResourceKey] {
     resources.values.filter { record in
       switch record.key.kind {
-      case .backup: record.spec["backupTargetName"]?.string == target
+      case .backup: !record.isOwnBackup && targetName(ofBackup: record) == target
       case .backupBackingImage:
         (try? backupSpec(record)).map { $0.targetName == target && !$0.userCreated && !record.deleting } ?? false
       default: false
@@ -150,6 +161,7 @@ extension Engine {
       stored = backup
       spec["backupName"] = .string(backup)
       spec["volumeName"] = .string(volume)
+      spec["userCreated"] = false
       spec["snapshotName"] = found.fields["snapshotName"]
       spec["labels"] = found.fields["labels"]
       // As Longhorn marks them.
@@ -228,7 +240,9 @@ extension Engine {
           let backup = record.spec["backupName"]?.string, let volume = record.spec["volumeName"]?.string
         else { continue }
         let name = StoredName.backup(backup, volume: volume)
-        held[name] = HeldBackup(record: record, targetName: target, isMirror: !record.deleting)
+        let isUnmade = [.pending, .inProgress, .error].contains(BackupBackingImage.State(inStatus: record.status))
+        held[name] = HeldBackup(
+          record: record, targetName: target, isMirror: !record.deleting && !(record.isOwnBackup && isUnmade))
       default: continue
       }
     }

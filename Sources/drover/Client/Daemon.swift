@@ -51,5 +51,10 @@ struct Daemon {
     try client.post(APIPath.tend(kind, target: target), body: JSONValue.object(request))
   }
 
+  /// The job that takes a volume back to a snapshot.
+  func revert(_ volume: ResourceKey, to snapshot: String) throws -> Resource {
+    try client.post(APIPath.revert(volume: volume.name), body: RevertRequest(snapshot: snapshot))
+  }
+
   func pin(_ key: ResourceKey, _ pinned: Bool) throws -> Resource { try client.post(APIPath.pin(key, pinned)) }
 }

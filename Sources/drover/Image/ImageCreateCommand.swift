@@ -8,7 +8,7 @@ import Manifests
 
 struct ImageCreateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "create", abstract: "Make an image from a URL, a file, another image or a backup.")
+    commandName: "create", abstract: "Make an image from a URL, a file, another image, a backup or a volume.")
 
   @Argument var name: String
 
@@ -40,6 +40,15 @@ struct ImageCreateCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Restore a backup: status.url of a BackupBackingImage.", valueName: "url"))
   var fromBackup: String?
 
+  @Option(help: ArgumentHelp("Export the disk of a volume, with the image below it.", valueName: "name"))
+  var fromVolume: String?
+
+  @Option(help: ArgumentHelp("With --from-volume: what it held then, and not what it holds now.", valueName: "name"))
+  var snapshot: String?
+
+  @Option(help: ArgumentHelp("With --from-volume: raw.", valueName: "format"))
+  var exportType: String?
+
   @Option(help: ArgumentHelp("With --from-backup: blocks at once.", valueName: "n"))
   var concurrentLimit: Int?
 
@@ -59,9 +68,12 @@ struct ImageCreateCommand: ParsableCommand {
   @OptionGroup var connection: ConnectionOptions
 
   func validate() throws {
-    let sources = [fromUrl, fromFile, fromImage, fromBackup].compactMap(\.self)
+    let sources = [fromUrl, fromFile, fromImage, fromBackup, fromVolume].compactMap(\.self)
     guard sources.count == 1 else {
-      throw ValidationError("Give one of --from-url, --from-file, --from-image and --from-backup.")
+      throw ValidationError("Give one of --from-url, --from-file, --from-image, --from-backup and --from-volume.")
+    }
+    guard fromVolume != nil || (snapshot == nil && exportType == nil) else {
+      throw ValidationError("--snapshot and --export-type go with --from-volume.")
     }
     guard concurrentLimit == nil || fromBackup != nil else {
       throw ValidationError("--concurrent-limit goes with --from-backup.")
@@ -123,6 +135,12 @@ struct ImageCreateCommand: ParsableCommand {
       var parameters = try encryption()
       parameters["backing-image"] = .string(fromImage)
       spec = ["sourceType": "clone", "sourceParameters": .object(parameters)]
+    } else if let fromVolume {
+      var parameters: [String: JSONValue] = [
+        "volume-name": .string(fromVolume), "export-type": .string(exportType ?? "raw"),
+      ]
+      if let snapshot { parameters["snapshot-name"] = .string(snapshot) }
+      spec = ["sourceType": "export-from-volume", "sourceParameters": .object(parameters)]
     } else if let fromBackup {
       var parameters = decrypt ? try encryption() : [:]
       parameters["backup-url"] = .string(fromBackup)

@@ -19,11 +19,22 @@ struct DescribeCommand: ParsableCommand {
     let description: Description = try connection.daemon.client.get(APIPath.describe(key))
     let output = ObjectOutput(format: output.format)
     try output.show(description) {
-      output.format == .name ? output.name(description.object) + "\n" : text(description, now: output.now)
+      output.format == .name ? output.name(description.object) + "\n" : try text(description, now: output.now)
     }
   }
 
-  private func text(_ description: Description, now: Double) -> String {
+  /// A volume's layers, the head first, down to the image; snapshots beside the chain stand at the snapshot that they
+  /// branch from.
+  private func layers(_ volume: Resource) throws -> String {
+    let status = Volume.Status(volume.status)
+    guard status.isThere else { return "" }
+    let snapshots = try connection.daemon.resources(.snapshot).filter {
+      $0.spec["volume"]?.string == volume.metadata.name
+    }
+    return LayerDrawing(snapshots, chain: status.chain, image: status.backingImage).text
+  }
+
+  private func text(_ description: Description, now: Double) throws -> String {
     let object = description.object
     var text = "Name:     \(object.metadata.name)\nKind:     \(object.kind)\n"
     if let created = object.metadata.creationTimestamp { text += "Created:  \(created)\n" }
@@ -31,6 +42,10 @@ struct DescribeCommand: ParsableCommand {
     if !labels.isEmpty { text += "Labels:   \(labels.joined(separator: ", "))\n" }
     text += section("Spec", yaml(.object(object.spec)), isEmpty: object.spec.isEmpty)
     text += section("Status", yaml(.object(object.status)), isEmpty: object.status.isEmpty)
+    if object.kind == ResourceKind.volume.manifestName {
+      let layers = try layers(object)
+      text += section("Layers", layers, isEmpty: layers.isEmpty)
+    }
     let columns = ObjectColumns(.job, wide: false, now: now)
     let jobs = Table(header: columns.header, rows: description.jobs.map(columns.row)).text
     text += section("Jobs", jobs, isEmpty: description.jobs.isEmpty)

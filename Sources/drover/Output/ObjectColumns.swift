@@ -67,6 +67,39 @@ struct ObjectColumns {
           text(status.url), text(status.error),
         ]
       }
+    case .volume:
+      header = ["NAME", "STATE", "ROBUSTNESS", "SIZE", "ON DISK", "IMAGE", "LAST BACKUP", "AGE"]
+      row = { volume in
+        let status = Volume.Status(volume.status)
+        return [
+          volume.metadata.name, status.state.rawValue, status.robustness.rawValue, size(status.size),
+          size(status.actualSize), text(status.backingImage), text(status.lastBackupAt), age(volume),
+        ]
+      }
+      guard wide else { return }
+      add(["ENCRYPTED", "FRONTEND", "RESTORED FROM", "PATH", "MESSAGE"]) { volume in
+        let status = Volume.Status(volume.status)
+        return [
+          status.encrypted ? text(status.secretReference?.description ?? "yes") : "no",
+          text(status.frontend?["uri"]?.string), text(status.restoredFrom), text(status.path), text(status.message),
+        ]
+      }
+    case .snapshot:
+      header = ["NAME", "VOLUME", "READY", "CREATED", "SIZE", "PARENT", "CHILDREN"]
+      row = { snapshot in
+        let status = Snapshot.Status(snapshot.status)
+        return [
+          snapshot.spec["snapshotName"]?.string ?? snapshot.metadata.name, text(snapshot.spec["volume"]?.string),
+          String(status.readyToUse), text(status.creationTime), size(status.size), text(status.parent),
+          text(status.children.joined(separator: ",")),
+        ]
+      }
+      guard wide else { return }
+      add(["OBJECT", "LABELS", "ERROR"]) { snapshot in
+        let status = Snapshot.Status(snapshot.status)
+        let labels = status.labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        return [snapshot.metadata.name, text(labels.joined(separator: ",")), text(status.error)]
+      }
     case .backupTarget:
       header = ["NAME", "AVAILABLE", "URL", "SYNCED", "AGE"]
       row = { target in

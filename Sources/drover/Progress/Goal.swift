@@ -14,15 +14,15 @@ enum Goal {
     case "available" where kind == .backupTarget: self = .done
     case "completed" where kind == .backupBackingImage || kind == .backup: self = .done
     case "succeeded" where kind == .job: self = .done
-    case "attached", "detached":
-      throw Fault(.notSupported, "--for \(text) is for volumes, which this version of Drover does not have")
+    case "ready" where kind == .snapshot: self = .done
+    case "attached" where kind == .volume, "detached" where kind == .volume: self = .state(text)
     default:
       guard text.hasPrefix("state="), text.count > 6 else {
         throw Fault(
           .invalid, "--for \(text) does not fit a \(kind.manifestName)",
           hint: "\(Self.word(kind)), deleted or state=X")
       }
-      guard kind != .backupTarget, kind != .secret else {
+      guard kind != .backupTarget, kind != .secret, kind != .snapshot else {
         throw Fault(
           .invalid, "--for \(text): a \(kind.manifestName) has no state", hint: "\(Self.word(kind)) or deleted")
       }
@@ -33,7 +33,8 @@ enum Goal {
   /// What a kind's final state is called.
   static func word(_ kind: ResourceKind) -> String {
     switch kind {
-    case .backingImage: "ready"
+    case .backingImage, .snapshot: "ready"
+    case .volume: "detached"
     case .backupBackingImage, .backup: "completed"
     case .backupTarget: "available"
     case .secret: "kept"
@@ -81,9 +82,25 @@ enum Standing {
       self = .failed(condition.message, fault)
     case .backup:
       let status = Backup.Status(resource.status)
+      switch status.state {
+      case .completed: self = .reached
+      case .error: self = .failed(status.error, nil)
+      default: self = .onTheWay(status.error.isEmpty ? status.state.rawValue : status.error)
+      }
+    case .volume:
+      let status = Volume.Status(resource.status)
+      if status.robustness == .faulted {
+        self = .failed(status.message, nil)
+      } else if status.isThere, status.state == .detached || status.state == .attached {
+        self = .reached
+      } else {
+        self = .onTheWay(status.message.isEmpty ? status.state.rawValue : status.message)
+      }
+    case .snapshot:
+      let status = Snapshot.Status(resource.status)
       self =
-        status.state == .completed
-        ? .reached : .onTheWay(status.error.isEmpty ? status.state.rawValue : status.error)
+        status.readyToUse
+        ? .reached : status.error.isEmpty ? .onTheWay("not made yet") : .failed(status.error, nil)
     case .secret: self = .reached
     case .job:
       switch resource.status["state"]?.string {

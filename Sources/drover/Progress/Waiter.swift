@@ -56,6 +56,8 @@ struct Waiter {
     case (.deleted, _): return false
     case (.state(let wanted), _):
       let state = resource.status["state"]?.string ?? ""
+      // A volume that could not be made is detached as well.
+      if case .failed = standing, key.kind == .volume { break }
       if state.lowercased() == wanted.lowercased() { return true }
       if case .reached = standing {
         throw Fault(.conflict, "\(key) is \(state) already, which is final, and not \(wanted)")

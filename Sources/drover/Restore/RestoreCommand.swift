@@ -2,5 +2,6 @@ import ArgumentParser
 
 struct RestoreCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "restore", abstract: "Get backups out of a store.", subcommands: [RestoreFileCommand.self])
+    commandName: "restore", abstract: "Get backups out of a store.",
+    subcommands: [RestoreVolumeCommand.self, RestoreFileCommand.self])
 }
