@@ -22,4 +22,18 @@ public struct ServerLimits: Sendable, Hashable {
   public var connections = 256
 
   public init() {}
+
+  /// The daemon itself must never be without a descriptor: what runs its tasks ends the process where one can't be opened.
+  /// - Parameters:
+  ///   - descriptors: What the process may have open.
+  ///   - jobs: How many may run at once.
+  public init(descriptors: Int, jobs: Int) {
+    let rest = descriptors - Self.ownDescriptors - jobs * Self.descriptorsOfJob
+    connections = max(4, min(connections, rest / 2))
+  }
+
+  /// Sockets, catalog, event loops and timers: 28, and some for what is opened for a moment.
+  private static let ownDescriptors = 40
+  /// Channel, log, and both ends of what its worker is given.
+  private static let descriptorsOfJob = 4
 }

@@ -20,7 +20,7 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(help: "Least severity that is logged.") var logLevel = LogLevelName.info
 
   func run() async throws {
-    let settings = try Settings.resolve(
+    var settings = try Settings.resolve(
       Settings.Flags(state: state, socket: socket, hooks: hooks, plugins: plugins, config: config), process: .own)
     LoggingSystem.bootstrap(StreamLogHandler.standardError)
     let logger = Logger(label: "droverd", level: logLevel.level)
@@ -28,8 +28,8 @@ struct ServeCommand: AsyncParsableCommand {
     // What it makes may be read by others only where the code says so.
     umask(umask(0) | 0o022)
 
-    // Dispatch makes the descriptors of its timers at the first one, and ends the process where there are none left.
-    try await Task.sleep(for: .milliseconds(1))
+    settings.server.limits = ServerLimits(
+      descriptors: try DescriptorLimit.raise(), jobs: settings.engine.maxJobs)
     let manager = ServiceManager(socketName: settings.notifySocket)
     let engine = try await Engine(configuration: settings.engine, logger: logger)
     let server = try ControlServer(engine: engine, configuration: settings.server, logger: logger) {

@@ -32,6 +32,12 @@ import Testing
     #expect(settings.notifySocket == nil)
   }
 
+  @Test func clientsLeaveTheDaemonItsDescriptors() {
+    #expect(ServerLimits(descriptors: 65_536, jobs: 8).connections == 256)
+    #expect(ServerLimits(descriptors: 256, jobs: 4).connections == 100)
+    #expect(ServerLimits(descriptors: 48, jobs: 4).connections == 4)
+  }
+
   @Test func whatIsNearerWins() throws {
     let folder = TemporaryFolder("settings")
     try Folder.create(folder("home/.config/drover"))
