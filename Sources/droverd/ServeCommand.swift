@@ -20,16 +20,17 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(help: "Least severity that is logged.") var logLevel = LogLevelName.info
 
   func run() async throws {
-    var settings = try Settings.resolve(
+    var resolved = try Settings.resolve(
       Settings.Flags(state: state, socket: socket, hooks: hooks, plugins: plugins, config: config), process: .own)
+    let descriptors = try DescriptorLimit.raise()
+    resolved.server.limits = ServerLimits(descriptors: descriptors, jobs: resolved.engine.maxJobs)
+    let settings = resolved
     LoggingSystem.bootstrap(StreamLogHandler.standardError)
     let logger = Logger(label: "droverd", level: logLevel.level)
     logger.info("starting", metadata: settings.metadata)
     // What it makes may be read by others only where the code says so.
     umask(umask(0) | 0o022)
 
-    settings.server.limits = ServerLimits(
-      descriptors: try DescriptorLimit.raise(), jobs: settings.engine.maxJobs)
     let manager = ServiceManager(socketName: settings.notifySocket)
     let engine = try await Engine(configuration: settings.engine, logger: logger)
     let server = try ControlServer(engine: engine, configuration: settings.server, logger: logger) {
