@@ -31,7 +31,7 @@ extension EndToEnd {
       let web = try Web()
       try web.serve("/parrot.img", file: image.path)
       // Before: its size is known, so it is never begun.
-      let waiting = try host.apply(Manifest.download("known", url: web.url("/parrot.img")), timeout: "30s")
+      let refused = try host.apply(Manifest.download("known", url: web.url("/parrot.img")), timeout: "30s")
       #expect(refused.code != 0, "\(refused)")
       #expect(try host.jobs(of: "known").first?["status"]?["error"]?["code"] == "no-space")
       // During: a stream does not say how long it is.
