@@ -8,6 +8,7 @@ struct StateLayout: Sendable, Hashable {
   var lock: String { "\(root)/lock" }
   var catalog: String { "\(root)/catalog.sqlite" }
   var images: String { "\(root)/images" }
+  var volumes: String { "\(root)/volumes" }
   var jobs: String { "\(root)/jobs" }
   /// The embedded store of the target `default`.
   var store: String { "\(root)/store" }
@@ -33,17 +34,19 @@ struct StateLayout: Sendable, Hashable {
     }
   }
 
-  /// A state folder with images and without a catalog has lost it: an empty one in its place would forget them all.
+  /// A state folder with images or volumes and without a catalog has lost it: an empty one in its place would forget them all.
   /// - Throws: A Fault: `conflict` in that case, `io` where nobody knows.
   func checkCatalog() throws {
     do {
       if let status = try FileStatus.of(catalog), status.size > 0 { return }
-      let kept = try Folder.list(images).filter { !$0.hasPrefix(".") }
-      guard let first = kept.first else { return }
-      throw Fault(
-        .conflict,
-        "the state folder \(root) holds \(kept.count) images (\(first)), but its catalog \(catalog) is gone or empty",
-        hint: "put a copy of the catalog back; or move \(images) away, start anew, and bring the images in again")
+      for (folder, what) in [(images, "images"), (volumes, "volumes")] {
+        let kept = try Folder.list(folder).filter { !$0.hasPrefix(".") }
+        guard let first = kept.first else { continue }
+        throw Fault(
+          .conflict,
+          "the state folder \(root) holds \(kept.count) \(what) (\(first)), but its catalog \(catalog) is gone or empty",
+          hint: "put a copy of the catalog back; or move \(folder) away, start anew, and bring the \(what) in again")
+      }
     } catch let error as SystemError {
       throw Fault(.io, "could not look for the catalog \(catalog): \(error)")
     }
@@ -63,7 +66,7 @@ struct StateLayout: Sendable, Hashable {
       }
       try file.truncate(to: 0)
       try Array("\(pid)\n".utf8).withUnsafeBytes { try file.write($0, at: 0) }
-      for folder in [images, store] { try Folder.create(folder, permissions: 0o755) }
+      for folder in [images, volumes, store] { try Folder.create(folder, permissions: 0o755) }
       try Folder.create(jobs, permissions: 0o750)
       try Folder.create(keys, permissions: 0o700)
       return file
