@@ -3,7 +3,7 @@ import LinuxSystem
 /// A volume that nobody has open, whose chain of layers is to be changed. Holds `volume.lock` exclusively.
 public final class DetachedVolume {
   public let folder: VolumeFolder
-  public private(set) var tree: VolumeTree
+  public internal(set) var tree: VolumeTree
   private let lock: OpenFile
 
   /// Takes the lock, and finishes or takes back what a crash has left half done.
@@ -11,12 +11,7 @@ public final class DetachedVolume {
     guard try FileStatus.of(folder(LayerName.record)) != nil else {
       throw VolumeError(.notFound, "there is no volume in \(folder.path)")
     }
-    lock = try OpenFile.open(folder(LayerName.lock), .create(permissions: 0o600), followLinks: false)
-    guard try lock.tryLockExclusive() else {
-      throw VolumeError(
-        .locked, "the volume in \(folder.path) is in use", hint: "detach it, or wait for what reads it",
-        retry: .transient)
-    }
+    lock = try folder.lock(LayerName.lock)
     self.folder = folder
     tree = try VolumeTree.read(folder)
     guard !tree.volume.isRebuilding else {
@@ -64,7 +59,7 @@ public final class DetachedVolume {
     return record
   }
 
-  private func newHead(over layer: String) throws -> String {
+  func newHead(over layer: String) throws -> String {
     let head = LayerName.head(after: tree.volume.head)
     _ = try folder.createLayer(head, size: tree.volume.size)
     var record = LayerRecord(name: head, parent: layer)
@@ -73,7 +68,7 @@ public final class DetachedVolume {
     return head
   }
 
-  private func removeLayer(_ layer: String) throws {
+  func removeLayer(_ layer: String) throws {
     try folder.remove(layer)
     try folder.remove(LayerName.record(of: layer))
     try folder.sync()
@@ -81,7 +76,7 @@ public final class DetachedVolume {
 
   /// `volume.meta` alone says what is true. A snapshot whose file is still the head's was not finished; a head that it
   /// does not name is none any more, or none yet.
-  private func recover() throws {
+  func recover() throws {
     tree = try VolumeTree.read(folder)
     let names = try Folder.list(folder.path)
     for name in names where name.hasSuffix(".tmp") { try folder.remove(name) }

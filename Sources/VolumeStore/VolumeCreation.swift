@@ -4,7 +4,7 @@ import LinuxSystem
 public enum VolumeCreation {
   /// In `folder`, whose place must be free; the folder above it must be there. It is in its place only when it is complete.
   ///
-  /// Works in `FOLDER.partial`, which a crash leaves behind and the next attempt removes. A volume that the same job made
+  /// Works in `.partial-NAME` beside it, which a crash leaves behind and the next attempt removes. A volume that the same job made
   /// before it could say so is taken as made.
   /// - Parameters:
   ///   - size: bytes, rounded up to `Volume.sizeUnit`.
@@ -29,7 +29,7 @@ public enum VolumeCreation {
       record.backingFilePath = image
     }
     if try FileStatus.of(folder.path, followLinks: false) != nil { return try existing(folder, record) }
-    let partial = VolumeFolder(folder.path + ".partial", beforeEffect: folder.beforeEffect)
+    let partial = folder.beside("partial")
     try partial.effect("remove the folder of an earlier attempt")
     try Folder.removeTree(partial.path)
     try partial.effect("create the folder")

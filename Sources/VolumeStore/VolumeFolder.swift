@@ -18,6 +18,22 @@ public struct VolumeFolder: Sendable {
 
   func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }
 
+  /// A folder beside it that no volume can be, since no volume's name begins with a dot.
+  func beside(_ what: String) -> VolumeFolder {
+    let name = path.split(separator: "/").last.map(String.init) ?? ""
+    return VolumeFolder(path.dropLast(name.utf8.count) + ".\(what)-\(name)", beforeEffect: beforeEffect)
+  }
+
+  /// Held exclusively as long as the file is open; throws `locked` where somebody else has it.
+  func lock(_ name: String) throws -> OpenFile {
+    let file = try OpenFile.open(self(name), .create(permissions: 0o600), followLinks: false)
+    guard try file.tryLockExclusive() else {
+      throw VolumeError(
+        .locked, "the volume in \(path) is in use", hint: "detach it, or wait for what reads it", retry: .transient)
+    }
+    return file
+  }
+
   func effect(_ what: @autoclosure () -> String) throws {
     if let beforeEffect { try beforeEffect(what()) }
   }

@@ -139,4 +139,110 @@ import Testing
     #expect(try VolumeCreation.create(folder, size: 1, job: "j").job == "j")
     #expect(try bytes(VolumeView.open(folder), 8) == [UInt8](repeating: 0, count: 8))
   }
+
+  private func fill(_ byte: UInt8) -> [UInt8] { [UInt8](repeating: byte, count: sector) }
+
+  /// Three snapshots and a head, each with a sector of its own and one that it shares with what lies below.
+  private func make() throws {
+    if try FileStatus.of(folder.path) != nil { try VolumeRemoval.remove(folder) }
+    try VolumeCreation.create(folder, size: 1)
+    for (number, name) in ["a", "b", "c"].enumerated() {
+      try writeHead(folder, fill(UInt8(number + 1)) + fill(UInt8(number + 11)), at: UInt64(number * sector))
+      try DetachedVolume(folder).snapshot(name)
+    }
+    try writeHead(folder, fill(4), at: UInt64(5 * sector))
+  }
+
+  private func content(_ snapshot: String?) throws -> [UInt8] {
+    try bytes(VolumeView.open(folder, snapshot: snapshot), 8 * sector)
+  }
+
+  @Test(arguments: ["a", "b", "c"]) func aCrashAtAnyStepOfADeletionChangesNoByte(name: String) throws {
+    var crashes = 0
+    for step in 1... {
+      try make()
+      let others = ["a", "b", "c"].filter { $0 != name }
+      // An extent that was never written hides what lies below it.
+      let layer = try folder.openLayer(LayerName.ofSnapshot("b"), writable: true)
+      #expect(posix_fallocate(layer.file.descriptor, off_t(4 * sector), off_t(sector)) == 0)
+      let before = try ([nil] + others).map { try content($0) }
+      var isDone = false
+      do {
+        try DetachedVolume(dying(before: step)).delete(snapshot: name)
+        isDone = true
+      } catch is Crash { crashes += 1 }
+      #expect(try ([nil] + others).map { try content($0) } == before, "step \(step), before recovery")
+      if !isDone {
+        do { try DetachedVolume(folder).delete(snapshot: name) } catch let error as VolumeError {
+          #expect(error.code.rawValue == "not-found", "step \(step): \(error)")
+        }
+      }
+      #expect(try ([nil] + others).map { try content($0) } == before, "step \(step)")
+      let tree = try VolumeTree.read(folder)
+      let layers = try Folder.list(folder.path).filter { LayerName.snapshot(of: $0) != nil }
+      // The head lies on the last one, which stays as long as it does.
+      #expect(tree.snapshots.count == (name == "c" ? 3 : 2) && layers.count == tree.snapshots.count, "step \(step)")
+      #expect(code { _ = try VolumeView.open(folder, snapshot: name) } == "not-found")
+      if isDone { break }
+    }
+    #expect(crashes > (name == "c" ? 1 : 8))
+  }
+
+  @Test func whatIsReadIsNotDeleted() throws {
+    try make()
+    do {
+      let view = try VolumeView.open(folder, snapshot: "b")
+      #expect(code { try DetachedVolume(folder).delete(snapshot: "a") } == "locked")
+      withExtendedLifetime(view) {}
+    }
+    #expect(code { try DetachedVolume(folder).delete(snapshot: "z") } == "not-found")
+    try DetachedVolume(folder).delete(snapshot: "a")
+    #expect(try VolumeTree.read(folder).snapshots.count == 2)
+  }
+
+  @Test func aCrashAtAnyStepOfARevertLeavesOneOrTheOther() throws {
+    for step in 1... {
+      try make()
+      let (head, wanted) = (try content(nil), try content("a"))
+      var isDone = false
+      do {
+        try DetachedVolume(dying(before: step)).revert(to: "a")
+        isDone = true
+      } catch is Crash {}
+      let now = try content(nil)
+      #expect(isDone ? now == wanted : now == wanted || now == head, "step \(step)")
+      try DetachedVolume(folder).revert(to: "a")
+      #expect(try content(nil) == wanted, "step \(step)")
+      if isDone { break }
+    }
+    // Two branches now: the snapshot they share stays until one of them is gone.
+    let branch = try content("c")
+    try DetachedVolume(folder).snapshot("d")
+    try DetachedVolume(folder).delete(snapshot: "a")
+    #expect(code { try DetachedVolume(folder).revert(to: "a") } == "not-found")
+    #expect(try VolumeTree.read(folder).snapshots[LayerName.ofSnapshot("a")]?.isRemoved == true)
+    #expect(try content("c") == branch)
+    try DetachedVolume(folder).delete(snapshot: "c")
+    try DetachedVolume(folder).delete(snapshot: "b")
+    #expect(try VolumeTree.read(folder).snapshots.keys.sorted() == [LayerName.ofSnapshot("d")])
+    #expect(try content(nil) == Array(branch[..<sector]) + fill(11) + [UInt8](repeating: 0, count: 6 * sector))
+  }
+
+  @Test func aCrashAtAnyStepOfARemovalIsFinishedByTheNext() throws {
+    for step in 1... {
+      try make()
+      var isDone = false
+      do {
+        try VolumeRemoval.remove(dying(before: step))
+        isDone = true
+      } catch is Crash { try VolumeRemoval.remove(folder) }
+      #expect(try Folder.list(place.path) == [], "step \(step)")
+      if isDone { break }
+    }
+    #expect(code { try VolumeRemoval.remove(folder) } == "not-found")
+    try make()
+    let view = try VolumeView.open(folder, snapshot: "a")
+    #expect(code { try VolumeRemoval.remove(folder) } == "locked")
+    withExtendedLifetime(view) {}
+  }
 }

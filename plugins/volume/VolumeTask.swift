@@ -2,19 +2,19 @@ import FoundationEssentials
 public import StageKit
 import VolumeStore
 
-/// Task: makes a volume, takes a snapshot of one that is not attached, or tells what there is.
+/// Task: makes a volume or takes it away, changes the snapshots of one that is not attached, or tells what there is.
 public enum VolumeTask: Stage {
   public static let name = "volume-task"
-  public static let summary = "make a volume, take a snapshot of it, or list its snapshots"
+  public static let summary = "make or remove a volume, and change or list its snapshots"
   public static let roles: Roles = .task
   public static let params: [String: Parameter]? = [
     "folder": Parameter(required: true, "absolute path of the volume's folder"),
-    "operation": Parameter(required: true, "create, snapshot or list"),
+    "operation": Parameter(required: true, "create, remove, snapshot, delete-snapshot, revert or list"),
     "size": Parameter("create: bytes, rounded up to 2 MiB"),
     "image": Parameter("create: absolute path of the backing image's file"),
     "encrypted": Parameter("create: true where the volume will hold ciphertext"),
     "uuid": Parameter("create: which volume it is"),
-    "name": Parameter("snapshot: its name"),
+    "name": Parameter("snapshot, delete-snapshot, revert: the snapshot's name"),
     "user-created": Parameter("snapshot: whether a user asked for it; true by default"),
     "labels": Parameter("snapshot: an object of strings"),
   ]
@@ -30,7 +30,10 @@ public enum VolumeTask: Stage {
     var userCreated: Bool?
     var labels: [String: String]?
 
-    enum Operation: String, Decodable { case create, snapshot, list }
+    enum Operation: String, Decodable {
+      case create, remove, snapshot, revert, list
+      case deleteSnapshot = "delete-snapshot"
+    }
     enum CodingKeys: String, CodingKey {
       case folder, operation, size, image, encrypted, uuid, name, labels
       case userCreated = "user-created"
@@ -50,9 +53,12 @@ public enum VolumeTask: Stage {
         try VolumeCreation.create(
           folder, size: size, image: params.image, isEncrypted: params.encrypted ?? false, uuid: params.uuid ?? "",
           job: request.job)
+      case .remove: return try VolumeRemoval.remove(folder)
       case .snapshot:
-        guard let name = params.name else { throw StageError("invalid", "parameter name is missing") }
-        try DetachedVolume(folder).snapshot(name, isUserCreated: params.userCreated ?? true, labels: params.labels)
+        try DetachedVolume(folder)
+          .snapshot(try named(params), isUserCreated: params.userCreated ?? true, labels: params.labels)
+      case .deleteSnapshot: try DetachedVolume(folder).delete(snapshot: try named(params))
+      case .revert: try DetachedVolume(folder).revert(to: try named(params))
       case .list: break
       }
       let tree = try VolumeTree.read(folder)
@@ -61,6 +67,11 @@ public enum VolumeTask: Stage {
         try emit("snapshot", SnapshotDescription(record, in: tree, folder), host)
       }
     }
+  }
+
+  private static func named(_ params: Params) throws -> String {
+    guard let name = params.name else { throw StageError("invalid", "parameter name is missing") }
+    return name
   }
 
   private static func emit(_ kind: String, _ record: some Encodable, _ host: any Host) throws {
