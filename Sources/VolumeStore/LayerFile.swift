@@ -1,3 +1,4 @@
+import Glibc
 import LinuxSystem
 
 /// The open file of one layer. From many threads at once.
@@ -30,6 +31,13 @@ final class LayerFile: Sendable {
   func punch(offset: UInt64, length: UInt64) throws {
     try folder.effect("punch \(name)")
     try file.punchHole(offset: offset, length: length)
+  }
+
+  /// Zeros that hide what lies below, without being written where the file system can do that. Over a hole only.
+  func allocate(offset: UInt64, length: UInt64) throws {
+    try folder.effect("allocate in \(name)")
+    let code = posix_fallocate(file.descriptor, off_t(offset), off_t(length))
+    guard code == 0 else { throw SystemError("allocate in", path: file.path, errno: code) }
   }
 
   func truncate(to size: UInt64) throws {

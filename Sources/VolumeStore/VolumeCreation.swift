@@ -18,16 +18,7 @@ public enum VolumeCreation {
     record.isEncrypted = isEncrypted
     record.uuid = uuid
     record.job = job
-    if let image, !image.isEmpty {
-      let disk = try BackingImage(image).size
-      guard disk <= record.size else {
-        throw VolumeError(
-          .badSize,
-          "the volume would have \(record.size) bytes, but the disk in its backing image \(image) has \(disk)",
-          hint: "give the volume at least the virtual size of the image")
-      }
-      record.backingFilePath = image
-    }
+    record.backingFilePath = try base(image, of: record.size)
     if try FileStatus.of(folder.path, followLinks: false) != nil { return try existing(folder, record) }
     let partial = folder.beside("partial")
     try partial.effect("remove the folder of an earlier attempt")
@@ -43,6 +34,18 @@ public enum VolumeCreation {
     try partial.effect("rename the folder")
     try Folder.renameNew(partial.path, folder.path)
     return record
+  }
+
+  /// What the record says of the image: its path, or nothing. Throws where the volume could not hold its disk.
+  static func base(_ image: String?, of size: UInt64) throws -> String {
+    guard let image, !image.isEmpty else { return "" }
+    let disk = try BackingImage(image).size
+    guard disk <= size else {
+      throw VolumeError(
+        .badSize, "the volume would have \(size) bytes, but the disk in its backing image \(image) has \(disk)",
+        hint: "give the volume at least the virtual size of the image")
+    }
+    return image
   }
 
   private static func existing(_ folder: VolumeFolder, _ wanted: VolumeRecord) throws -> VolumeRecord {

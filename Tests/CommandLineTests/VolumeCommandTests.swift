@@ -4,7 +4,7 @@ import Foundation
 import TestKit
 import Testing
 
-/// `drover volume`, `snapshot` and `backup create volume`.
+/// `drover volume`, `snapshot`, `backup create volume` and `restore volume`.
 @Suite struct VolumeCommandTests {
   private let daemon: FakeDaemon
   init() throws { daemon = try FakeDaemon() }
@@ -64,6 +64,20 @@ import Testing
       let output = try Output.of(["wait", "volume/vol1"] + goal, socket: daemon.folder("sock"))
       #expect(output.status == 1 && output.error.contains("no space"), "\(output)")
     }
+  }
+
+  @Test func restoring() throws {
+    let url = "file:///s?backup=b1&volume=vol1"
+    try daemon.answer("/v1/volumes", 201, applied(.created, volume()))
+    #expect(try daemon.run("restore", "volume", "--from", url).out == "volume/vol1 created\n")
+    #expect(try sent()["spec"] == ["fromBackup": .string(url)])
+    try daemon.answer("/v1/volumes/vol2", 201, applied(.created, volume()))
+    let forced = try daemon.run("restore", "volume", "vol2", "--from", url, "--backing-image", "robin", "--force")
+    #expect(forced.status == 0)
+    #expect(
+      try sent(1)["spec"] == ["fromBackup": .string(url), "backingImage": "robin", "acceptBackingImage": true])
+    #expect(try daemon.run("restore", "volume", "--from", url, "--force").status == 2)
+    #expect(try daemon.run("restore", "volume").status == 2)
   }
 
   @Test func backingUp() throws {

@@ -3,5 +3,5 @@ import ArgumentParser
 struct RestoreCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "restore", abstract: "Get backups out of a store.",
-    subcommands: [RestoreFileCommand.self])
+    subcommands: [RestoreVolumeCommand.self, RestoreFileCommand.self])
 }
