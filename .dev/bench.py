@@ -275,4 +275,5 @@ def report(bench, limits, mebibytes, rounds, data):
         print(f"| {row} | {wall:.2f} | {cpu:.2f} | {memory} | {', '.join(against)} | {why} |")
 
 
-main()
+if __name__ == "__main__":
+    main()

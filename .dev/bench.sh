@@ -4,8 +4,9 @@
 bench() {
   # shellcheck disable=SC2086
   need_packages $build_packages openssl python3-minimal restic borgbackup qemu-utils lz4
+  need_test_tools
   build -c release
-  PATH=$(swift build -c release --show-bin-path):$PATH
+  PATH=$(swift build -c release --show-bin-path):$PATH:$DROVER_TEST_TOOLS/bin
   export PATH
   scratch=$(mktemp -d "${TMPDIR:-/tmp}/drover-bench.XXXXXX")
   trap 'rm -rf "$scratch"' EXIT
@@ -15,4 +16,6 @@ bench() {
   python3 -B .dev/bench.py "${SIZE:-2048}" "${ROUNDS:-3}" "$scratch"
   echo
   python3 -B .dev/bench_store.py "$scratch" "$scratch/image"
+  echo
+  python3 -B .dev/bench_s3.py "$scratch" "$scratch/image" "${ROUNDS:-3}"
 }
