@@ -19,7 +19,8 @@ extension DetachedVolume {
     try folder.write(LayerName.record, volume.bytes)
     tree = try VolumeTree.read(folder)
     try removeLayer(old)
-    try purge()
+    // It is done: what a reader keeps from being merged now goes with the next change.
+    do { try purge() } catch let error as VolumeError where error.code == .locked {}
   }
 
   /// Deletes a snapshot: at once where nothing lies on it, by merging it with the one snapshot that does, and otherwise as

@@ -228,6 +228,22 @@ import Testing
     #expect(try content(nil) == Array(branch[..<sector]) + fill(11) + [UInt8](repeating: 0, count: 6 * sector))
   }
 
+  /// It is done when the record says so; what a reader keeps from being merged waits for the next change.
+  @Test func aReaderDoesNotFailARevert() throws {
+    try make()
+    try DetachedVolume(folder).delete(snapshot: "c")
+    let wanted = try content("a")
+    do {
+      let view = try VolumeView.open(folder, snapshot: "b")
+      try DetachedVolume(folder).revert(to: "a")
+      withExtendedLifetime(view) {}
+    }
+    #expect(try content(nil) == wanted)
+    #expect(try VolumeTree.read(folder).snapshots.count == 3)
+    try DetachedVolume(folder).revert(to: "a")
+    #expect(try VolumeTree.read(folder).snapshots.count == 2)
+  }
+
   @Test func aCrashAtAnyStepOfARemovalIsFinishedByTheNext() throws {
     for step in 1... {
       try make()
