@@ -15,6 +15,7 @@ extension DetachedVolume {
     var volume = tree.volume
     volume.head = try newHead(over: layer)
     volume.parent = layer
+    volume.discarded = old
     try folder.sync()
     try folder.write(LayerName.record, volume.bytes)
     tree = try VolumeTree.read(folder)

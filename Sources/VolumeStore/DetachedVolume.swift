@@ -50,6 +50,7 @@ public final class DetachedVolume {
     var volume = tree.volume
     volume.head = try newHead(over: layer)
     volume.parent = layer
+    volume.discarded = ""
     try folder.link(old, as: layer)
     try folder.write(LayerName.record(of: layer), record.bytes)
     try folder.sync()
@@ -81,6 +82,10 @@ public final class DetachedVolume {
     let names = try Folder.list(folder.path)
     for name in names where name.hasSuffix(".tmp") { try folder.remove(name) }
     let head = try folder.openLayer(tree.volume.head).inode
+    let discarded = tree.volume.discarded
+    if discarded != tree.volume.head, names.contains(discarded) || names.contains(LayerName.record(of: discarded)) {
+      try removeLayer(discarded)
+    }
     var inodes: Set<UInt64> = [head]
     for layer in names where LayerName.snapshot(of: layer) != nil {
       let inode = try folder.openLayer(layer).inode
@@ -90,7 +95,7 @@ public final class DetachedVolume {
       }
       inodes.insert(inode)
     }
-    for name in names where LayerName.isHead(name) && name != tree.volume.head {
+    for name in names where LayerName.isHead(name) && name != tree.volume.head && name != discarded {
       // One that holds data which no snapshot has was not left by this code: it is kept, out of the way.
       let stray = try folder.openLayer(name)
       let isEmpty = try stray.runs(offset: 0, length: max(1, stray.file.size()), limit: 1).runs.isEmpty

@@ -21,6 +21,8 @@ public struct VolumeRecord: Sendable, Hashable {
   /// Drover's own, which Longhorn ignores: which volume this is, and the job that made it. Empty where nobody said.
   public var uuid = ""
   public var job = ""
+  /// Drover's own: file of the head that the last revert gave up, which is to be deleted. Empty for none.
+  public var discarded = ""
 
   public init(size: UInt64, head: String) {
     self.size = size
@@ -55,6 +57,12 @@ public struct VolumeRecord: Sendable, Hashable {
     isEncrypted = given.Encrypted ?? false
     uuid = given.DroverUUID ?? ""
     job = given.DroverJob ?? ""
+    if let name = given.DroverDiscarded, !name.isEmpty {
+      guard LayerName.isHead(name) else {
+        throw VolumeError(.badFormat, "\(path) gives up \(RecordText.quoted(name)), which is no head's file")
+      }
+      discarded = name
+    }
   }
 
   private struct Given: Decodable {
@@ -70,6 +78,7 @@ public struct VolumeRecord: Sendable, Hashable {
     var Encrypted: Bool?
     var DroverUUID: String?
     var DroverJob: String?
+    var DroverDiscarded: String?
   }
 
   var bytes: [UInt8] {
@@ -85,6 +94,7 @@ public struct VolumeRecord: Sendable, Hashable {
     text.add("Encrypted", isEncrypted)
     if !uuid.isEmpty { text.add("DroverUUID", uuid) }
     if !job.isEmpty { text.add("DroverJob", job) }
+    if !discarded.isEmpty { text.add("DroverDiscarded", discarded) }
     return text.bytes
   }
 }

@@ -213,6 +213,10 @@ import Testing
       #expect(isDone ? now == wanted : now == wanted || now == head, "step \(step)")
       try DetachedVolume(folder).revert(to: "a")
       #expect(try content(nil) == wanted, "step \(step)")
+      // What was given up is gone from the disk too.
+      let heads = try Folder.list(folder.path).filter { $0.hasPrefix("volume-head-") }.sorted()
+      let named = try VolumeTree.read(folder).volume.head
+      #expect(heads == [named, LayerName.record(of: named)], "step \(step)")
       if isDone { break }
     }
     // Two branches now: the snapshot they share stays until one of them is gone.
@@ -226,6 +230,31 @@ import Testing
     try DetachedVolume(folder).delete(snapshot: "b")
     #expect(try VolumeTree.read(folder).snapshots.keys.sorted() == [LayerName.ofSnapshot("d")])
     #expect(try content(nil) == Array(branch[..<sector]) + fill(11) + [UInt8](repeating: 0, count: 6 * sector))
+  }
+
+  /// Only the head that the record gives up goes; any other's data is kept, and the one in use whatever the record says.
+  @Test func onlyTheHeadGivenUpIsDeleted() throws {
+    try make()
+    try DetachedVolume(folder).revert(to: "a")
+    var volume = try VolumeTree.read(folder).volume
+    let (given, wanted) = (volume.discarded, try content(nil))
+    #expect(LayerName.isHead(given) && given != volume.head)
+    for name in [given, "volume-head-009.img"] {
+      let file = try folder.createLayer(name, size: 2 << 20)
+      try fill(7).withUnsafeBytes { try file.write($0, at: 0) }
+    }
+    _ = try DetachedVolume(folder)
+    let files = try Folder.list(folder.path)
+    #expect(!files.contains { $0.hasPrefix(given) } && files.contains { $0.hasPrefix("volume-head-009.img.stray.") })
+    volume.discarded = volume.head
+    try folder.write(LayerName.record, volume.bytes)
+    _ = try DetachedVolume(folder)
+    #expect(try content(nil) == wanted)
+    try DetachedVolume(folder).snapshot("d")
+    #expect(try VolumeTree.read(folder).volume.discarded.isEmpty)
+    volume.discarded = LayerName.ofSnapshot("a")
+    try folder.write(LayerName.record, volume.bytes)
+    #expect(code { _ = try DetachedVolume(folder) } == "bad-format")
   }
 
   /// It is done when the record says so; what a reader keeps from being merged waits for the next change.
