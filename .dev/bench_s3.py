@@ -3,7 +3,7 @@ which is the server's own limit. One server for all, `rclone serve s3` on loopba
 with the programs on PATH; it has a daemon of its own.
 
 bench_s3.py SCRATCH IMAGE [ROUNDS]: prints a Markdown table of medians."""
-import os, socket, subprocess, sys, time
+import os, shutil, socket, subprocess, sys, time
 
 import bench
 
@@ -52,7 +52,7 @@ def apply(server):
 
 
 def empty(folder):
-    subprocess.run(f"rm -rf {folder}/* {folder}/.[!.]*", shell=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def main():
@@ -66,25 +66,27 @@ def main():
     try:
         bench.drover("image", "create", "image", "--from-file", image, "--wait")
         apply(server)
-        restic = ["restic", "-q", "--no-cache", "-r", f"s3:{server.url}/restic"]
         for number in range(int(sys.argv[3]) if len(sys.argv) > 3 else 1):
             images = f"{daemon.state}/images"
+            # Names of its own in each round: the server remembers what it has listed.
+            restic = ["restic", "-q", "--no-cache", "-r", f"s3:{server.url}/restic/{number}"]
+            limit = f"limit/{number}"
             backup = ["drover", "backup", "create", "image", "image", "--target", "bucket", "--wait"]
             runs.measure("backup, S3", backup, images, "backupbackingimage/image-bucket")
             subprocess.run([*restic, "init"], check=True, stdout=subprocess.DEVNULL)
             runs.measure("restic backup, S3", [*restic, "backup", image], image)
             stored = f"{server.root}/drover"
-            runs.measure("rclone, Drover's objects to S3", server.copy(stored, "S3:limit"), stored)
+            runs.measure("rclone, Drover's objects to S3", server.copy(stored, f"S3:{limit}"), stored)
             restored = f"restored-{number}"
             restore = ["drover", "image", "create", restored, "--from-backup", "s3://drover@us-east-1/?backingImage=image", "--wait"]
             runs.measure("restore, S3", restore, stored, f"backingimage/{restored}")
             runs.measure("restic restore, S3", [
                 "sh", "-c", f"{' '.join(restic)} restore latest --target {place('out')} && sync {place('out')}{image}"],
-                f"{server.root}/restic")
-            runs.measure("rclone, Drover's objects from S3", server.copy("S3:limit", place("back")), f"{server.root}/limit")
+                f"{server.root}/restic/{number}")
+            runs.measure("rclone, Drover's objects from S3", server.copy(f"S3:{limit}", place("back")), f"{server.root}/{limit}")
             bench.drover("delete", "backingimage", restored, "--wait")
             bench.drover("delete", "backupbackingimage", "image-bucket", "--wait")
-            for folder in (place("out"), place("back"), f"{server.root}/restic", f"{server.root}/limit"):
+            for folder in (place("out"), place("back")):
                 empty(folder)
     finally:
         daemon.stop()
