@@ -21,34 +21,35 @@ extension DetachedVolume {
     tree = try VolumeTree.read(folder)
     try removeLayer(old)
     // It is done: what a reader keeps from being merged now goes with the next change.
-    do { try purge() } catch let error as VolumeError where error.code == .locked {}
+    do { try purge(try lockLayers()) } catch let error as VolumeError where error.code == .locked {}
   }
 
   /// Deletes a snapshot: at once where nothing lies on it, by merging it with the one snapshot that does, and otherwise as
   /// soon as only one or none is left. Until then its record says Removed. Nothing else's bytes change, whatever happens
   /// on the way, and another call goes on with what was left half done.
   ///
-  /// Throws `locked` while somebody reads a snapshot.
+  /// Throws `locked`, with nothing changed, while somebody reads a snapshot.
   public func delete(snapshot name: String) throws {
     try recover()
     let layer = LayerName.ofSnapshot(name)
     guard var record = tree.snapshots[layer] else { throw noSnapshot(name) }
+    let layers = try lockLayers()
     if !record.isRemoved {
       record.isRemoved = true
       try folder.write(LayerName.record(of: layer), record.bytes)
       tree.snapshots[layer] = record
     }
-    try purge()
+    try purge(layers)
   }
+
+  private func lockLayers() throws -> OpenFile { try folder.lock(LayerName.layersLock) }
 
   private func noSnapshot(_ name: String) -> VolumeError {
     VolumeError(.notFound, "the volume in \(folder.path) has no snapshot \(name)")
   }
 
-  /// Takes away every removed layer that can go.
-  private func purge() throws {
-    guard tree.snapshots.values.contains(where: \.isRemoved) else { return }
-    let layers = try folder.lock(LayerName.layersLock)
+  /// Takes away every removed layer that can go, under the lock of the layers.
+  private func purge(_ layers: OpenFile) throws {
     defer { withExtendedLifetime(layers) {} }
     while let (layer, child) = nextToGo() {
       if let child { try fold(child, into: layer) }

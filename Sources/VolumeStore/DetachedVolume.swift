@@ -71,6 +71,8 @@ public final class DetachedVolume {
 
   func removeLayer(_ layer: String) throws {
     try folder.remove(layer)
+    // A file without its record is found by no later removal, and in the way of its name.
+    try folder.sync()
     try folder.remove(LayerName.record(of: layer))
     try folder.sync()
   }

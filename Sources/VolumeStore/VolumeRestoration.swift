@@ -41,7 +41,7 @@ public final class VolumeRestoration: Sendable {
   private let record: VolumeRecord
   private let layer: LayerFile
   private let lock: OpenFile
-  private static let lockName = "restoring.lock"
+  static let lockName = "restoring.lock"
 
   /// Begins anew, or goes on with what the attempt left that had this identifier and wanted the same.
   public init(_ folder: VolumeFolder, _ wanted: Wanted, continuing: String? = nil) throws {

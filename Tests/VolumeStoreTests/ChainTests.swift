@@ -193,6 +193,7 @@ import Testing
     do {
       let view = try VolumeView.open(folder, snapshot: "b")
       #expect(code { try DetachedVolume(folder).delete(snapshot: "a") } == "locked")
+      #expect(try content("a").prefix(sector) == fill(1)[...], "it is still there")
       withExtendedLifetime(view) {}
     }
     #expect(code { try DetachedVolume(folder).delete(snapshot: "z") } == "not-found")

@@ -94,6 +94,7 @@ import Testing
     #expect(try wrong { $0.size = 0 } == "bad-size")
     #expect(try wrong { $0.snapshot = "../../etc/passwd" } == "invalid")
     let new = try VolumeRestoration(folder, wanted())
+    #expect(code { try VolumeRemoval.remove(folder) } == "locked")
     #expect(code { try new.zero(offset: 2 << 20, length: 4096) } == "invalid")
     #expect(code { try new.zero(offset: 1, length: 4096) } == "invalid")
     #expect(code { try new.zero(offset: 4096, length: .max) } == "invalid")
