@@ -27,7 +27,7 @@ public struct VolumeFolder: Sendable {
   /// Held exclusively as long as the file is open; throws `locked` where somebody else has it.
   func lock(_ name: String) throws -> OpenFile {
     let file = try OpenFile.open(self(name), .create(permissions: 0o600), followLinks: false)
-    guard try file.tryLockExclusive() else {
+    guard try file.lockExclusiveSoon() else {
       throw VolumeError(
         .locked, "the volume in \(path) is in use", hint: "detach it, or wait for what reads it", retry: .transient)
     }

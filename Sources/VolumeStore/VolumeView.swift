@@ -88,7 +88,7 @@ public final class VolumeView: Sendable {
 
   private static func lock(_ folder: VolumeFolder, _ name: String) throws -> OpenFile {
     let file = try OpenFile.open(folder(name), .create(permissions: 0o600), followLinks: false)
-    guard try file.tryLockShared() else {
+    guard try file.lockSharedSoon() else {
       throw VolumeError(
         .locked, "the volume in \(folder.path) is in use: \(name) is locked",
         hint: "it is attached, or its layers are being merged", retry: .transient)
