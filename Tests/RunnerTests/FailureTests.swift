@@ -28,7 +28,8 @@ import Testing
 
   @Test func whicheverCallFailsForGoodNothingIsLeft() {
     let calls = Self.callsOfAGoodRun()
-    #expect(calls > 20)
+    // How many checkpoints fall into a run varies with its threads.
+    #expect(calls > 15)
     var failed = 0
     for number in 1...calls {
       var copy = Self.copy()
